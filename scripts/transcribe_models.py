@@ -1,0 +1,1302 @@
+#!/usr/bin/env python3
+"""Writes the files under models/ from the folder of reference facts.
+
+    python3 scripts/transcribe_models.py REFERENCE_DIR
+
+Published facts (coefficients, weights, code lists, code values) are read from the CSV files of REFERENCE_DIR, in their
+order, and never typed here. What is our reading stands below as plain data: which value a term takes, in which window,
+the words that a list shows, the lists that a source leaves open. Everything is written under models/ beside this
+script's folder; the same inputs give the same bytes. The script stops where a fact and a reading do not fit together:
+a term without a reading, a window that differs from the paper's, a published example that does not come out.
+
+Needs Python 3.11 and nothing else.
+"""
+
+import csv
+import math
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+REFERENCE = Path()
+
+
+# --- Reading the facts -----------------------------------------------------------------------------------------------
+
+
+def rows(file):
+    """The rows of a reference file, without its source line."""
+    text = (REFERENCE / file).read_text(encoding="utf-8")
+    return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+
+
+def source_line(file):
+    """The first line of a reference file, without its mark."""
+    first = (REFERENCE / file).read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
+    for word in ("Sources:", "Source:"):
+        first = first.removeprefix(word)
+    return first.strip()
+
+
+def must(fact, what):
+    if not fact:
+        sys.exit(f"transcribe_models: {what}")
+
+
+def has_snomed_check_digit(code):
+    """Whether the last digit of a SNOMED CT identifier is its Verhoeff check digit."""
+    turn = [[int(d) for d in line] for line in
+            "1576283094 5803796142 8916043527 9453126870 4286573901 2793806415 7046913258".split()]
+    turn.insert(0, list(range(10)))
+    check = 0
+    for place, digit in enumerate(reversed(code)):
+        a, b = check, turn[place % 8][int(digit)]
+        if a < 5:
+            check = (a + b) % 5 if b < 5 else 5 + (a + b - 5) % 5
+        else:
+            check = 5 + (a - 5 - b) % 5 if b < 5 else (a - b) % 5
+    return check == 0
+
+
+# --- Writing ---------------------------------------------------------------------------------------------------------
+
+
+def write(path, text):
+    must(text.isascii() or "\ufffd" not in text, f"{path}: a character was lost")
+    target = MODELS / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+
+
+def csv_line(cells):
+    def cell(text):
+        text = str(text)
+        return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n') else text
+    return ",".join(cell(text) for text in cells)
+
+
+def write_codelist(name, source, lines):
+    """`lines`: (system, code, match, category, label, weight). Written by category, system, code."""
+    lines = sorted(set(lines), key=lambda line: (line[3], line[0], line[1], line[2]))
+    for system, code, *_ in lines:
+        must(system != "snomed" or has_snomed_check_digit(code), f"{name}: {code} is no SNOMED CT identifier")
+    head = [f"# Source: {source}", "system,code,match,category,label,weight"]
+    write(f"codelists/{name}.csv", "\n".join(head + [csv_line(line) for line in lines]))
+
+
+def write_table(name, source, lines):
+    head = [f"# Source: {source}", "code,value,label"]
+    write(f"tables/{name}.csv", "\n".join(head + [csv_line(line) for line in sorted(lines)]))
+
+
+def quoted(text):
+    return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def listed(texts):
+    return "[" + ", ".join(quoted(text) for text in texts) + "]"
+
+
+def block(head, pairs, comment=""):
+    """A TOML block with its keys aligned; pairs without a value are left out."""
+    pairs = [(key, value) for key, value in pairs if value is not None]
+    width = max((len(key) for key, _ in pairs), default=0)
+    lines = [f"{key:<{width}} = {value}" for key, value in pairs]
+    return "\n".join([head + (f"  # {comment}" if comment else "")] + lines) + "\n"
+
+
+def sentences(texts):
+    """A TOML list with one text a line."""
+    return "[]" if not texts else "[\n" + "".join(f"  {quoted(text)},\n" for text in texts) + "]"
+
+
+def rule(title):
+    return f"# {'-' * 3} {title} {'-' * max(3, 112 - len(title))}\n"
+
+
+def header(model, citation, location, derived, assumed, licence=None):
+    return "\n".join([
+        "format = 1\n",
+        block("[model]", [(key, value if key == "horizon_days" else quoted(value)) for key, value in model.items()]),
+        block("[source]", [
+            ("citation", quoted(citation)),
+            ("location", quoted(location)),
+            ("licence", quoted(licence) if licence else None),
+        ]) + f"derived = {sentences(derived)}\nassumed = {sentences(assumed)}\n",
+    ])
+
+
+def value_block(name, value, label=None, steps=None):
+    return block("[[value]]", [
+        ("name", quoted(name)),
+        ("label", quoted(label) if label else None),
+        ("value", value),
+        ("steps", steps),
+    ])
+
+
+def term_block(name, label, value, coefficient=None, steps=None, group=None, missing="zero", reason=None, comment=""):
+    return block("[[term]]", [
+        ("name", quoted(name)),
+        ("label", quoted(label)),
+        ("reason", quoted(reason) if reason else None),
+        ("value", value),
+        ("steps", steps),
+        ("when_missing", quoted(missing)),
+        ("group", quoted(group) if group else None),
+        ("coefficient", coefficient),
+    ], comment)
+
+
+def band_block(name, key, value):
+    return block("[[band]]", [("name", quoted(name)), (key, value)])
+
+
+def example_block(who, given, decimals, **expected):
+    given = "{ " + ", ".join(f"{key} = {value}" for key, value in given.items()) + " }" if given else "{}"
+    return block("[[example]]", [
+        ("who", quoted(who)),
+        ("given", given),
+        *[(key, value) for key, value in expected.items()],
+        ("decimals", decimals),
+    ])
+
+
+# --- The language of values ------------------------------------------------------------------------------------------
+
+
+def decimals(number):
+    return len(number.partition(".")[2])
+
+
+def days(window):
+    return quoted(window) if isinstance(window, str) else f"[{window[0]}, {window[1]}]"
+
+
+def events(kind, of, window, where=None, before=None, **more):
+    parts = [f"of = {quoted(of)}"]
+    if where:
+        parts.append(f"where = {{ {where} }}")
+    parts.append(f"days = {days(window)}")
+    if before:
+        parts.append(f"before = {quoted(before)}")
+    parts += [f"{key} = {value}" for key, value in more.items()]
+    return f"{{ {kind} = {{ {', '.join(parts)} }} }}"
+
+
+def coded(field, *lists):
+    return f"{field} = {{ in = {listed(lists)} }}"
+
+
+def gp_ever(*lists):
+    return events("any", "gp_event", "ever", coded("code", *lists))
+
+
+def prescribed(window, *groups):
+    return events("any", "prescription", window, coded("code", *[f"bnf_groups/{group}" for group in groups]))
+
+
+def unresolved(diagnosis, resolved):
+    return (f"{{ unresolved = {{ of = \"gp_event\", field = \"code\", diagnosis = {listed(diagnosis)}, "
+            f"resolved = {listed(resolved)}, days = \"ever\" }} }}")
+
+
+def named(name):
+    return f"{{ named = {quoted(name)} }}"
+
+
+def combined(kind, names):
+    """A value made of other values of the file."""
+    return f"{{ {kind} = {listed(names)} }}"
+
+
+WINDOW_WORDS = {
+    (0, 30): "in the last 30 days",
+    (30, 90): "1 to 3 months ago",
+    (90, 180): "3 to 6 months ago",
+    (180, 365): "6 to 12 months ago",
+    (365, 730): "1 to 2 years ago",
+    (0, 90): "in the last 3 months",
+    (0, 365): "in the last year",
+    (0, 730): "in the last 2 years",
+}
+
+EMERGENCY = 'method = "emergency"'
+ATTENDED = 'attendance = "attended"'
+UNPLANNED = 'category = { not = "planned_follow_up" }'
+
+
+# --- Code lists ------------------------------------------------------------------------------------------------------
+
+ASSUMED = "assumed, ours: "
+
+# Smoking status, from GP codes in general use; names shortened.
+SMOKING = {
+    "current": {
+        "77176002": "Smoker", "65568007": "Cigarette smoker", "59978006": "Cigar smoker", "82302008": "Pipe smoker",
+        "160603005": "Light cigarette smoker (1-9 a day)", "160604004": "Moderate cigarette smoker (10-19 a day)",
+        "160605003": "Heavy cigarette smoker (20-39 a day)", "160606002": "Very heavy cigarette smoker (40+ a day)",
+        "160612007": "Keeps trying to stop smoking", "160616005": "Trying to give up smoking",
+        "160619003": "Rolls own cigarettes", "230059006": "Occasional cigarette smoker",
+        "230060001": "Light cigarette smoker", "230062009": "Moderate cigarette smoker",
+        "230063004": "Heavy cigarette smoker", "230065006": "Chain smoker", "266929003": "Smoking started",
+        "308438006": "Smoking restarted", "394871007": "Thinking about stopping smoking",
+        "394872000": "Ready to stop smoking", "394873005": "Not interested in stopping smoking",
+        "446172000": "Failed attempt to stop smoking", "449868002": "Smokes tobacco daily",
+        "428041000124106": "Occasional tobacco smoker",
+    },
+    "ex": {
+        "8517006": "Ex-smoker", "160617001": "Stopped smoking", "160620009": "Ex-pipe smoker",
+        "160621008": "Ex-cigar smoker", "266922007": "Ex-light cigarette smoker",
+        "266923002": "Ex-moderate cigarette smoker", "266924008": "Ex-heavy cigarette smoker",
+        "266925009": "Ex-very heavy cigarette smoker", "281018007": "Ex-cigarette smoker",
+        "492191000000103": "Ex roll-up cigarette smoker", "517211000000106": "Recently stopped smoking",
+    },
+    "never": {
+        "266919005": "Never smoked tobacco", "160618006": "Current non-smoker",
+    },
+}
+
+EGFR = {
+    "80274001": "Glomerular filtration rate",
+    "1020291000000106": "GFR by abbreviated MDRD",
+    "996231000000108": "GFR by abbreviated MDRD, adjusted for African American origin",
+    "857971000000104": "Estimated GFR, CKD-EPI",
+    "857981000000102": "Estimated GFR, CKD-EPI, per 1.73 square metres",
+    "963601000000106": "Estimated GFR, cystatin C CKD-EPI",
+    "963611000000108": "Estimated GFR, cystatin C, per 1.73 square metres",
+    "963621000000102": "Estimated GFR, creatinine CKD-EPI",
+    "963631000000100": "Estimated GFR, serum creatinine, per 1.73 square metres",
+    "1011481000000105": "Estimated GFR, creatinine CKD-EPI, per 1.73 square metres",
+    "1011491000000107": "Estimated GFR, cystatin C CKD-EPI, per 1.73 square metres",
+    "1107411000000104": "Estimated GFR by laboratory calculation",
+}
+
+SUBSTANCE_MISUSE = {
+    "2403008": "Psychoactive substance dependence", "66214007": "Substance abuse", "26416006": "Drug abuse",
+    "191816009": "Drug dependence", "7200002": "Alcoholism", "15167005": "Alcohol abuse",
+    "66590003": "Alcohol dependence", "75544000": "Opioid dependence", "5602001": "Opioid abuse",
+    "31956009": "Cocaine dependence", "78267003": "Cocaine abuse", "85005007": "Cannabis dependence",
+    "37344009": "Cannabis abuse", "21647008": "Amphetamine dependence", "84758004": "Amphetamine abuse",
+}
+
+# Sections of the British National Formulary, as its codes number them.
+BNF_GROUPS = {
+    "bronchodilator": {"0301": "Bronchodilators (BNF 3.1)"},
+    "asthma_drug": {
+        "0301": "Bronchodilators (BNF 3.1)",
+        "0302": "Inhaled corticosteroids (BNF 3.2)",
+        "0303": "Cromoglycate and leukotriene receptor antagonists (BNF 3.3)",
+    },
+    "anxiolytic_hypnotic": {"0401": "Hypnotics and anxiolytics (BNF 4.1)"},
+    "antidepressant": {"0403": "Antidepressants (BNF 4.3)"},
+    "antiepileptic": {"0408": "Antiepileptics (BNF 4.8)"},
+    "analgesic": {"040701": "Non-opioid analgesics (BNF 4.7.1)", "040702": "Opioid analgesics (BNF 4.7.2)"},
+    "antimigraine": {"040704": "Antimigraine drugs (BNF 4.7.4)"},
+    "antispasmodic": {"0102": "Antispasmodics (BNF 1.2)"},
+    "laxative": {"0106": "Laxatives (BNF 1.6)"},
+    "lithium": {"0402030K0": "Lithium carbonate", "0402030P0": "Lithium citrate"},
+    "skin": {
+        "1304": "Topical corticosteroids (BNF 13.4)",
+        "1305": "Preparations for eczema and psoriasis (BNF 13.5)",
+    },
+}
+
+CHAPTERS_OF_MEDICINES = [f"{chapter:02}" for chapter in range(1, 16)]
+
+# J20 counts only together with a code of chronic disease, which one code list cannot say.
+CONDITIONAL_ACSC = {"J20"}
+
+
+def snake(text):
+    return "_".join("".join(mark if mark.isalnum() else " " for mark in text.lower()).split())
+
+
+def write_codelists():
+    acsc, conditional = [], []
+    for row in rows("scores/acsc_19_icd10.csv"):
+        line = ("icd10", row["icd10_prefix"], "prefix", snake(row["condition"]), row["condition"].capitalize(), "")
+        line = line[:4] + (row["condition"] if row["condition"][0].isupper() else line[4],) + line[5:]
+        (conditional if row["icd10_prefix"] in CONDITIONAL_ACSC else acsc).append(line)
+    source = source_line("scores/acsc_19_icd10.csv")
+    write_codelist("acsc_19", source + " J20 is in acsc_19_conditional.", acsc)
+    write_codelist("acsc_19_conditional", source + " Here: the codes that count only with a secondary diagnosis of COPD.", conditional)
+
+    write_codelist("hfrs", source_line("scores/hfrs_weights.csv"), [
+        ("icd10", row["icd10_3char"], "prefix", row["icd10_3char"], row["title"], row["points"])
+        for row in rows("scores/hfrs_weights.csv")
+    ])
+
+    names = {row["category"]: row["name"] for row in rows("scores/charlson_weights.csv")}
+    charlson = rows("scores/charlson_icd10_codes.csv")
+    write_codelist("charlson_quan2005", source_line("scores/charlson_icd10_codes.csv") + " Here: variant quan2005.", [
+        ("icd10", row["icd10_prefix"], "prefix", row["category"], names[row["category"]], "")
+        for row in charlson if row["variant"] == "quan2005"
+    ])
+
+    write_codelist("qof", source_line("scores/qof_cluster_codes_snomed.csv"), [
+        ("snomed", row["snomed_code"], "exact", row["cluster"], "", "")
+        for row in rows("scores/qof_cluster_codes_snomed.csv")
+    ])
+    names = {row["deficit"]: row["name"] for row in rows("scores/efi_deficits.csv")}
+    write_codelist("efi", source_line("scores/efi_codes.csv"), [
+        (row["system"], row["code"], "exact", row["deficit"], names[row["deficit"]], "")
+        for row in rows("scores/efi_codes.csv")
+    ])
+    write_codelist("care_status", source_line("scores/care_status_snomed.csv"), [
+        ("snomed", row["snomed_code"], "exact", row["concept"], row["term"], "")
+        for row in rows("scores/care_status_snomed.csv")
+    ])
+
+    write_codelist("smoking", ASSUMED + "SNOMED CT codes of smoking status in general GP use. SNOMED CT is used in the "
+                   "UK under the national licence.", [
+        ("snomed", code, "exact", status, label, "") for status, codes in SMOKING.items() for code, label in codes.items()
+    ])
+    write_codelist("egfr", ASSUMED + "SNOMED CT codes under which an estimated glomerular filtration rate is recorded "
+                   "(ml/min/1.73 m2). SNOMED CT is used in the UK under the national licence.", [
+        ("snomed", code, "exact", "egfr", label, "") for code, label in EGFR.items()
+    ])
+    write_codelist("substance_misuse", ASSUMED + "psychoactive substance misuse; ICD-10 F10-F19 as a block (tobacco, F17, "
+                   "with it), and the main SNOMED CT disorders. SNOMED CT is used in the UK under the national licence.", [
+        ("snomed", code, "exact", "substance_misuse", label, "") for code, label in SUBSTANCE_MISUSE.items()
+    ] + [
+        ("icd10", f"F1{digit}", "prefix", "substance_misuse",
+         "Mental and behavioural disorders due to psychoactive substance use", "") for digit in range(10)
+    ])
+    write_codelist("resolved", ASSUMED + "SNOMED CT codes that end a diagnosis, for conditions whose cluster of resolved "
+                   "codes the list qof lacks. SNOMED CT is used in the UK under the national licence.", [
+        ("snomed", "196381000000100", "exact", "DEPRES_COD", "Depression resolved", ""),
+    ])
+    write_codelist("bnf_groups", ASSUMED + "groups of medicines by the sections of the British National Formulary, which "
+                   "its codes begin with (structure of the code: NHSBSA).", [
+        ("bnf", prefix, "prefix", group, label, "") for group, codes in BNF_GROUPS.items() for prefix, label in codes.items()
+    ])
+
+
+# --- Conditions that several models share ----------------------------------------------------------------------------
+
+# Name, label, value. A cluster whose resolved codes are not stored is taken as ever.
+LTC_8 = [
+    ("asthma", "Asthma", unresolved(["qof/AST_COD"], ["qof/ASTRES_COD"])),
+    ("diabetes", "Diabetes", unresolved(["qof/DM_COD"], ["qof/DMRES_COD"])),
+    ("copd", "COPD", unresolved(["qof/COPD_COD"], ["qof/COPDRES_COD"])),
+    ("coronary_heart_disease", "Coronary heart disease", gp_ever("qof/CHD_COD")),
+    ("heart_failure", "Heart failure", gp_ever("qof/HF_COD")),
+    ("hypertension", "High blood pressure", unresolved(["qof/HYP_COD"], ["qof/HYPRES_COD"])),
+    ("depression", "Depression", unresolved(["qof/DEPR_COD"], ["resolved/DEPRES_COD"])),
+    ("cancer", "Cancer, from hospital diagnoses",
+     events("any", "admission", "ever", coded("diagnosis", "charlson_quan2005/canc", "charlson_quan2005/metacanc"))),
+]
+# The same eight in the words and order of the published list.
+LTC_8_PUBLISHED = ["Asthma", "Diabetes", "COPD", "CAD", "CHF", "Hypertension", "Depression", "Cancer"]
+
+OTHER_DISORDERS = [
+    ("atrial_fibrillation", "Atrial fibrillation", gp_ever("qof/AFIB_COD", "efi/atrial_fibrillation")),
+    ("stroke_or_tia", "Stroke or TIA", gp_ever("qof/STRK_COD", "qof/TIA_COD", "efi/stroke_tia")),
+    ("chronic_kidney_disease", "Chronic kidney disease", gp_ever("qof/CKD_COD", "efi/ckd")),
+    ("peripheral_vascular_disease", "Peripheral vascular disease", gp_ever("qof/PAD_COD", "efi/pvd")),
+    ("dementia", "Dementia", gp_ever("qof/DEM_COD")),
+    ("epilepsy", "Epilepsy", gp_ever("qof/EPIL_COD")),
+    ("learning_disability", "Learning disability", gp_ever("qof/LD_COD")),
+    ("psychotic_disorder", "Psychotic disorder", gp_ever("qof/MH_COD")),
+    ("arthritis", "Arthritis", gp_ever("qof/RARTH_COD", "efi/arthritis")),
+    ("osteoporosis", "Osteoporosis", gp_ever("qof/OSTEO_COD", "efi/osteoporosis")),
+    ("fragility_fracture", "Fragility fracture", gp_ever("qof/FF_COD", "efi/fragility_fracture")),
+    ("foot_problems", "Foot problems", gp_ever("efi/foot_problems")),
+    ("heart_valve_disease", "Heart valve disease", gp_ever("efi/heart_valve_disease")),
+    ("hypotension", "Low blood pressure or fainting", gp_ever("efi/hypotension")),
+    ("parkinsonism", "Parkinsonism or tremor", gp_ever("efi/parkinsons")),
+    ("peptic_ulcer", "Peptic ulcer", gp_ever("efi/peptic_ulcer")),
+    ("skin_ulcer", "Skin ulcer", gp_ever("efi/skin_ulcer")),
+    ("thyroid_disease", "Thyroid disease", gp_ever("efi/thyroid_disorders")),
+    ("urinary_system_disease", "Urinary system disease", gp_ever("efi/urinary_system_disease")),
+]
+OTHER_RESPIRATORY = [
+    ("respiratory_disease", None, gp_ever("efi/respiratory_disease")),
+    ("asthma_or_copd_ever", None, gp_ever("qof/AST_COD", "qof/COPD_COD")),
+    ("no_asthma_or_copd", None, '{ not = "asthma_or_copd_ever" }'),
+    ("other_respiratory_disease", "Respiratory disease other than asthma and COPD",
+     combined("all_true", ["respiratory_disease", "no_asthma_or_copd"])),
+]
+DISORDERS = [name for name, _, _ in LTC_8 + OTHER_DISORDERS] + ["other_respiratory_disease"]
+
+MEDICINES_PER_MONTH = events("max_per_month_of_distinct", "prescription", (0, 90),
+                             f"code = {{ prefix = {listed(CHAPTERS_OF_MEDICINES)} }}", field=quoted("code"), characters=9)
+
+
+# --- The Combined Predictive Model -----------------------------------------------------------------------------------
+
+CPM_WINDOWS = [(0, 30), (30, 90), (90, 180), (180, 365), (365, 730)]
+
+
+def counts(prefix, of, where, windows):
+    return [(f"{prefix}_{a}_{b}", None, events("count", of, (a, b), where), None) for a, b in windows]
+
+
+# Values that several terms share: name, label, value, steps.
+CPM_VALUES = [
+    ("Person", [("age", None, "{ age_years = {} }", None)]),
+    ("Accident and emergency", counts("ae_visits", "emergency", UNPLANNED, [(180, 365)])),
+    ("General practice: the eight long-term conditions", [
+        *[(name, label, value, None) for name, label, value in LTC_8],
+        ("ltc_count_8", "Long-term conditions, of 8", combined("count_true", [name for name, _, _ in LTC_8]), None),
+    ]),
+    ("General practice: other disorders", [
+        *[(name, label, value, None) for name, label, value in OTHER_DISORDERS + OTHER_RESPIRATORY],
+        ("disorders", "Distinct disorders", combined("count_true", DISORDERS), None),
+    ]),
+    ("General practice: substance misuse, medicines, smoking", [
+        ("substance_misuse_gp", None, gp_ever("substance_misuse"), None),
+        ("substance_misuse_hospital", None, events("any", "admission", "ever", coded("diagnosis", "substance_misuse")), None),
+        ("medicines_per_month", "Different medicines in any month", MEDICINES_PER_MONTH, None),
+        ("current_smoker", "Current smoker",
+         '{ last_is = { of = "gp_event", among = { code = { in = ["smoking"] } }, '
+         'where = { code = { in = ["smoking/current"] } }, days = [0, 365] } }', None),
+    ]),
+    ("Admissions", [
+        ("primary_diagnoses", "Different main diagnoses in hospital",
+         events("distinct", "episode", (0, 730), field=quoted("primary_diagnosis"), characters=3), None),
+        *counts("emergency_admissions", "admission", EMERGENCY, CPM_WINDOWS),
+        ("emergency_admissions_0_730", None, events("count", "admission", (0, 730), EMERGENCY), None),
+        ("emergency_episodes_0_730", None, events("count", "episode", (0, 730), EMERGENCY), None),
+    ]),
+    ("Outpatients", [
+        *counts("op_visits", "outpatient", ATTENDED, [(0, 30), (30, 90), (365, 730)]),
+        ("op_visits_11plus_0_730", None, events("count", "outpatient", (0, 730), ATTENDED), "[{ at_least = 11 }]"),
+    ]),
+]
+
+AGE_LEVELS = {
+    "age_0_4": (0, 4), "age_15_39": (15, 39), "age_40_59": (40, 59), "age_60_64": (60, 64), "age_65_69": (65, 69),
+    "age_70_74": (70, 74), "age_75_79": (75, 79), "age_80_84": (80, 84), "age_85_89": (85, 89), "age_90_94": (90, 94),
+    "age_95_plus": (95, None),
+}
+
+
+def level(low, high):
+    if high is None:
+        return f"[{{ at_least = {low} }}]"
+    return f"[{{ equals = {low} }}]" if low == high else f"[{{ between = [{low}, {high}] }}]"
+
+
+def count_level(value, low, high, one, many):
+    """A reading of a count level: value, steps, label without its window."""
+    words = f"{low} or more {many}" if high is None else f"{low} {one if low == 1 else many}" if low == high else f"{low} to {high} {many}"
+    return value, level(low, high), words
+
+
+AE, ADMISSION, OP = ("A&E attendance", "A&E attendances"), ("emergency admission", "emergency admissions"), \
+    ("outpatient visit", "outpatient visits")
+
+
+def cpm_readings():
+    """Per term: the value, its steps, and the words for it without the window."""
+    read = {name: ("age", level(low, high), f"Aged {low} to {high}" if high else f"Aged {low} or over")
+            for name, (low, high) in AGE_LEVELS.items()}
+    read["female"] = ('{ sex = "female" }', None, "Female")
+    read["ae_xray_90_180"] = (events("any", "emergency", (90, 180), 'investigation = "01"'), None, "A&E attendance with an X-ray")
+    read["ae_ambulance_30_90"] = (events("any", "emergency", (30, 90), 'arrival = "ambulance"'), None, "Came to A&E by ambulance")
+    read["ae_disposal_specialist_0_30"] = (
+        events("any", "emergency", (0, 30), 'disposal = ["fracture_clinic", "outpatient_clinic", "other_professional"]'),
+        None, "Referred from A&E to a specialist")
+    for a, b in [(30, 90), (365, 730)]:
+        read[f"ae_medical_dx_{a}_{b}"] = (events("any", "emergency", (a, b), 'primary_diagnosis = "medical"'), None,
+                                          "A&E attendance for an illness, not an injury")
+    for suffix, low, high in [("1", 1, 1), ("2", 2, 2), ("3plus", 3, None)]:
+        read[f"ae_visits_{suffix}_180_365"] = count_level("ae_visits_180_365", low, high, *AE)
+    read["gp_copd"] = ("copd", None, "COPD")
+    read["gp_substance_misuse"] = (combined("any_true", ["substance_misuse_gp", "substance_misuse_hospital"]), None,
+                                   "Alcohol or drug misuse")
+    read["gp_psychotic"] = ("psychotic_disorder", None, "Psychotic disorder")
+    read["gp_gfr_group_3"] = (events("latest", "gp_event", "ever", coded("code", "egfr"), amount="{ above = 0 }"),
+                              "[{ between = [30, 59.999] }]", "Reduced kidney function (latest eGFR 30 to 59)")
+    read["gp_ltc_1_of_8"] = count_level("ltc_count_8", 1, 1, "long-term condition (of 8)", "")
+    read["gp_ltc_2plus_of_8"] = count_level("ltc_count_8", 2, None, "", "long-term conditions (of 8)")
+    read["gp_disorders_7plus"] = count_level("disorders", 7, None, "", "different disorders in the GP record")
+    for suffix, low, high in [("1_4", 1, 4), ("5_9", 5, 9), ("10plus", 10, None)]:
+        read[f"gp_drugs_{suffix}_0_90"] = count_level("medicines_per_month", low, high, "", "different medicines in a month")
+    for a, b in CPM_WINDOWS:
+        read[f"gp_bronchodilator_{a}_{b}"] = (prescribed((a, b), "bronchodilator"), None, "Bronchodilator prescribed")
+        read[f"ip_impactable_{a}_{b}"] = (
+            events("any", "admission", (a, b), f'{EMERGENCY}, {coded("primary_diagnosis", "acsc_19")}'), None,
+            "Emergency admission that good care outside hospital may prevent")
+    read["ip_mental_illness_0_730"] = (events("any", "admission", (0, 730), 'diagnosis = { prefix = ["F"] }'), None,
+                                       "Admission with a mental health diagnosis")
+    for suffix, low, high in [("2", 2, 2), ("3", 3, 3), ("4plus", 4, None)]:
+        read[f"ip_primary_dx_{suffix}_0_730"] = count_level("primary_diagnoses", low, high, "", "different main diagnoses in hospital")
+    read["ip_emergency_1plus_0_30"] = count_level("emergency_admissions_0_30", 1, None, "", ADMISSION[1])
+    for a, b in CPM_WINDOWS[1:]:
+        for suffix, low, high in [("1", 1, 1), ("2", 2, 2), ("2plus", 2, None), ("3plus", 3, None)]:
+            read[f"ip_emergency_{suffix}_{a}_{b}"] = count_level(f"emergency_admissions_{a}_{b}", low, high, *ADMISSION)
+    read["ip_episodes_per_emergency_ge3"] = (
+        '{ ratio = { of = "emergency_episodes_0_730", over = "emergency_admissions_0_730" } }', level(3, None),
+        "3 or more consultant episodes per emergency admission on average, in the last 2 years")
+    read["ip_hospital_oe_rehosp"] = (
+        events("look_up", "admission", (0, 730), field=quoted("provider"), table=quoted("rehospitalisation_ratio"), otherwise=1),
+        None, "Emergency readmission ratio of the hospital of the last admission (average is 1)")
+    for a, b in [(0, 30), (30, 90), (365, 730)]:
+        for suffix, low, high in [("1", 1, 1), ("2", 2, 2), ("3plus", 3, None), ("1_5", 1, 5), ("6_10", 6, 10), ("11plus", 11, None)]:
+            read[f"op_visits_{suffix}_{a}_{b}"] = count_level(f"op_visits_{a}_{b}", low, high, *OP)
+    for a, b in [(0, 30), (30, 90)]:
+        read[f"op_referral_not_ae_{a}_{b}"] = (
+            events("any", "outpatient", (a, b), f'{ATTENDED}, referral_source = {{ not = "emergency_department" }}'), None,
+            "Outpatient visit not referred from A&E")
+    read["x_smoker_0_365_asthma"] = (combined("product", ["current_smoker", "asthma"]), None, "Current smoker with asthma")
+    read["x_op11plus_0_730_copd"] = (combined("product", ["op_visits_11plus_0_730", "copd"]), None,
+                                     "COPD and 11 or more outpatient visits")
+    return read
+
+
+# One sentence per row of the table in cpm_readings.md, under the words of its first column.
+CPM_ASSUMED = {
+    "windows a–b days": "Windows of a to b days hold events with a < age <= b; the as-of day itself is not yet known.",
+    "ages not listed (5–14)": "Ages that the paper does not list (5 to 14) are the reference: 0.",
+    "count levels of one group": "The count levels of one group exclude each other: one level per person and group.",
+    "constant": None,
+    "emergency admission": "Emergency admission: a spell whose first episode has an admission method of 21-25, 28, 2A or 2D (not 2B, a transfer), counted on its admission date.",
+    "impactable condition (HRG list unpublished)": "Impactable condition: the HRG list is not public; an emergency admission whose primary diagnosis is in the code list acsc_19. The list's own exclusions by procedure or secondary diagnosis are not applied, and J20 (counts only with a secondary code of COPD) is left out.",
+    "mental illness": "Mental illness: any diagnosis F00-F99 in any position, of any kind of admission.",
+    "distinct in-patient primary diagnoses": "Distinct in-patient primary diagnoses: three-character primary diagnoses over all episodes of the spells admitted in the window.",
+    "mean episodes per emergency admission ≥ 3": "Mean episodes per emergency admission: over emergency admissions in 0-730 days; no admission: false.",
+    "hospital O/E": "Observed over expected rehospitalisation: emergency readmission within 30 days, of the provider of the last admission in 0-730 days, indirectly standardised by age and sex; no admission: 0; fewer than 20 expected: 1.",
+    "A&E X-ray": "A&E X-ray: any investigation code 01.",
+    "A&E arrived by ambulance": "A&E arrived by ambulance: arrival mode 1.",
+    "A&E disposal to specialist": "A&E disposal to specialist: disposal 05 (fracture clinic), 06 (other outpatient clinic) or 11 (other health care professional).",
+    "A&E medical diagnosis (non-injury)": "A&E medical diagnosis: first diagnosis in conditions 17 to 36.",
+    "A&E visits": "A&E visits: attendances other than planned follow-up (category 1, 3 or 9; a blank does not count), of all department types.",
+    "outpatient specialty visits": "Outpatient specialty visits: attended appointments (attended 5 or 6), of any specialty.",
+    "source of referral not A&E": "Source of referral not A&E: an attended appointment whose source of referral is neither 04 nor 10; 98 and 99 (not known) count, a blank does not.",
+    "COPD, asthma and the other 8 long-term conditions": "The 8 long-term conditions: a diagnosis code ever (QOF clusters), not resolved on a later day. Coronary heart disease and heart failure have no resolved list and count as ever. Depression is resolved by the one code of the list resolved. Cancer has no public GP cluster: a hospital diagnosis of C00-C97 without C44 (Charlson groups canc and metacanc), ever.",
+    "psychotic disorder": "Psychotic disorder: QOF cluster MH_COD ever, remission not looked at.",
+    "psychoactive substance misuse": "Psychoactive substance misuse: code list substance_misuse, ever: a GP code, or ICD-10 F10-F19 in any position of an admission. F17, tobacco, is in that block.",
+    "GFR group 3": "GFR group 3: the latest eGFR (code list egfr, value over 0) is at least 30 and under 60.",
+    "7+ distinct disorders": f"Distinct disorders: {len(DISORDERS)} conditions, each counted once: the 8 long-term conditions as above; by a code ever: the other QOF registers of a disease and the eFI's disease deficits, a register and a deficit of one disease being one condition; eFI respiratory disease only where neither asthma nor COPD was ever recorded. Not counted: non-diabetic hyperglycaemia, obesity, palliative care.",
+    "unique drugs in any month": "Unique drugs in any month: distinct BNF chemical substances (first 9 characters, chapters 1-15) in a calendar month, the largest month that lies wholly or partly in 0-90 days, each month taken whole.",
+    "bronchodilators": "Bronchodilators: BNF section 3.1.",
+    "smoker × asthma": "Smoker: the latest smoking status (code list smoking) recorded in 0-365 days is current smoker.",
+    "no deprivation, ethnicity or social-care term": "No deprivation, ethnicity or social-care term, as published.",
+}
+
+
+def check_reading_words():
+    words = [line.split("|")[1].strip() for line in
+             (REFERENCE / "kings-fund/cpm_readings.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")][2:]
+    must(words == list(CPM_ASSUMED), f"cpm_readings.md has other rows than CPM_ASSUMED: {set(words) ^ set(CPM_ASSUMED)}")
+
+
+# What the published example gives, by the name of a value, or of the term where the value stands in it.
+CPM_EXAMPLE = {
+    "female": ("female", "true"), "age_40_59": ("age", 44), "ae_disposal_specialist_0_30": ("ae_disposal_specialist_0_30", "true"),
+    "ae_visits_3plus_180_365": ("ae_visits_180_365", 3), "op_visits_1_0_30": ("op_visits_0_30", 1),
+    "op_visits_3plus_30_90": ("op_visits_30_90", 3), "op_visits_11plus_365_730": ("op_visits_365_730", 11),
+    "ip_mental_illness_0_730": ("ip_mental_illness_0_730", "true"), "ip_primary_dx_4plus_0_730": ("primary_diagnoses", 4),
+    "ip_emergency_3plus_180_365": ("emergency_admissions_180_365", 3),
+    "ip_emergency_3plus_365_730": ("emergency_admissions_365_730", 3),
+    "ip_hospital_oe_rehosp": ("ip_hospital_oe_rehosp", 1.01), "gp_ltc_1_of_8": ("ltc_count_8", 1),
+}
+
+
+def write_cpm():
+    check_reading_words()
+    published = [row["long_term_condition"] for row in rows("kings-fund/cpm_ltc_list.csv")]
+    must(published == LTC_8_PUBLISHED, "cpm_ltc_list.csv has other conditions than LTC_8")
+    facts = rows("kings-fund/cpm_coefficients.csv")
+    intercept = next(row for row in facts if row["variable"] == "intercept")
+    facts = [row for row in facts if row["variable"] != "intercept"]
+    must(len(facts) == 69, f"cpm_coefficients.csv has {len(facts)} terms, not 69")
+    read = cpm_readings()
+
+    text = header(
+        {"id": "cpm", "version": "1.0.0", "title": "Combined Predictive Model: emergency admission in the next 12 months",
+         "kind": "logistic", "outcome": "at least one emergency admission", "horizon_days": 365},
+        "NHS NECS, Guide to Admission Risk - Combined Predictive Model (RAIDR, 2017), released by NHS Manchester CCG (FOI 11917 internal review, 2018)",
+        "Appendix 1, pages 5-6: the 69 coefficients; page 2: the example and the bands; page 3: the 8 long-term conditions",
+        [f"The intercept, {intercept['coefficient']}: not printed, solved back from the worked example (73.8). "
+         "The example's rounding allows -3.8253 to -3.8201. Ranks and bands do not depend on it."],
+        [sentence for sentence in CPM_ASSUMED.values() if sentence])
+    text += "\n# No [population]: everybody on the register is scored, children too, as published.\n\n"
+    text += block("[baseline]", [("intercept", intercept["coefficient"])])
+    for title, values in CPM_VALUES:
+        text += "\n" + rule(f"Values: {title}") + "\n"
+        text += "\n".join(value_block(name, value, label, steps) for name, label, value, steps in values)
+
+    text += "\n" + rule("Terms, in the paper's order; after # its row and its own words") + "\n"
+    shared = {name for _, values in CPM_VALUES for name, *_ in values}
+    levels = {}
+    for row in facts:
+        levels.setdefault(row["variable_group"], []).append(row["variable"])
+    blocks = []
+    for row in facts:
+        value, steps, words = read[row["variable"]]
+        window = (int(row["window_from_days"]), int(row["window_to_days"])) if row["window_to_days"] else None
+        check_window(row["variable"], value, window)
+        is_level = value in shared and steps is not None and len(levels[row["variable_group"]]) > 1
+        paper = row["label"] + (f", {window[0]}-{window[1]} days" if window else "")
+        blocks.append(term_block(
+            row["variable"], f"{words}, {WINDOW_WORDS[window]}" if window else words,
+            named(value) if value in shared else value, row["coefficient"], steps,
+            row["variable_group"] if is_level else None, comment=f"{row['row']}: {paper}"))
+    text += "\n".join(blocks)
+
+    text += "\n" + rule("Bands: shares of the whole scored population, from the highest score down") + "\n"
+    text += "\n".join(
+        band_block(row["band"], "rest", "true") if row["rank_to_percentile"] == "100"
+        else band_block(row["band"], "top_share", format(Decimal(row["rank_to_percentile"]) / 100, "f"))
+        for row in rows("kings-fund/cpm_risk_bands.csv"))
+
+    text += "\n" + rule("Examples") + "\n" + cpm_examples(facts, Decimal(intercept["coefficient"]))
+    write("scores/cpm.toml", text)
+
+
+def check_window(variable, value, window):
+    """The paper's window is that of the reading: in its text, or in the name of the value."""
+    if window:
+        a, b = window
+        in_value = any(value == name and days(window) in text for _, values in CPM_VALUES for name, _, text, _ in values)
+        in_parts = any(part in value and days(window) in text for _, values in CPM_VALUES for part, _, text, _ in values)
+        must(days(window) in value or in_value or in_parts, f"{variable}: its reading has not the window {a}-{b}")
+
+
+def cpm_examples(facts, intercept):
+    coefficients = {row["variable"]: Decimal(row["coefficient"]) for row in facts}
+    example = rows("kings-fund/cpm_worked_example.csv")
+    must([row["variable"] for row in example] == list(CPM_EXAMPLE), "the worked example has other items than CPM_EXAMPLE")
+    total = intercept
+    for row in example:
+        times = Decimal(str(CPM_EXAMPLE[row["variable"]][1])) if row["variable"] == "ip_hospital_oe_rehosp" else Decimal(1)
+        contribution = (coefficients[row["variable"]] * times).quantize(Decimal("1e-9"))
+        must(contribution == Decimal(row["contribution"]), f"{row['variable']}: the example's contribution is not the coefficient's")
+        total += contribution
+    must(abs(1 / (1 + math.exp(-float(total))) - 0.738) < 0.0005, "the worked example does not give 73.8")
+    given = {name: value for name, value in CPM_EXAMPLE.values()}
+    return "\n".join([
+        example_block("the guide's fictitious patient, page 2: a woman of 44, risk score 73.8", given, 3, probability="0.738"),
+        example_block("the same, as our exact sum", given, 9, linear_predictor=str(total)),
+    ])
+
+
+# --- PARR-30 ---------------------------------------------------------------------------------------------------------
+
+ANCHOR = "current_admission"
+NOT_OBSTETRICS = 'specialty = { not = ["500", "501", "502", "503", "505", "510", "520", "560", "610"] }'
+PARR30_LABELS = {
+    "emergency_admissions_last_year": "Emergency admissions in the year before",
+    "emergency_admission_last_30_days": "Emergency admission in the 30 days before",
+    "current_admission_emergency": "The current admission is an emergency",
+    "hx_congestive_heart_failure": "Heart failure", "hx_peripheral_vascular_disease": "Peripheral vascular disease",
+    "hx_chronic_pulmonary_disease": "Chronic lung disease", "hx_diabetes_chronic_complications": "Diabetes with complications",
+    "hx_renal_disease": "Kidney disease", "hx_metastatic_cancer_solid_tumour": "Cancer that has spread",
+    "hx_other_malignant_cancer": "Other cancer", "hx_moderate_severe_liver_disease": "Moderate or severe liver disease",
+    "hx_other_liver_disease": "Other liver disease", "hx_hemiplegia_paraplegia": "Hemiplegia or paraplegia",
+    "hx_dementia": "Dementia",
+}
+PARR30_CASES = [
+    ("RVV, aged 80, 2 emergency admissions last year, emergency now, heart failure and renal disease",
+     {"hospital": '"RVV"', "age": 80, "imd_score": 28, "emergency_admissions_last_year": 2, "current_admission_emergency": "true",
+      "hx_congestive_heart_failure": "true", "hx_renal_disease": "true"}, "0.20101035"),  # 0.201010349: to 7 decimals 0.2010103
+    ("RWF, aged 35, nothing else", {"hospital": '"RWF"', "age": 35, "imd_score": 8}, "0.0496705"),
+    ("RPA, aged 72, 5 emergency admissions last year, one in 30 days, emergency now, chronic pulmonary disease, diabetes with complications, other cancer",
+     {"hospital": '"RPA"', "age": 72, "imd_score": 45, "emergency_admissions_last_year": 5, "emergency_admission_last_30_days": "true",
+      "current_admission_emergency": "true", "hx_chronic_pulmonary_disease": "true", "hx_diabetes_chronic_complications": "true",
+      "hx_other_malignant_cancer": "true"}, "0.4935858"),
+]
+
+
+def write_parr30():
+    facts = rows("kings-fund/parr30_coefficients.csv")
+    coefficients = {row["variable"]: row["coefficient"] for row in facts}
+    hospitals = rows("kings-fund/parr30_hospital_coefficients.csv")
+    must(len(hospitals) == 159, f"parr30_hospital_coefficients.csv has {len(hospitals)} effects, not 159")
+    otherwise = [row["coefficient"] for row in hospitals if not row["trust_code"]]
+    must(len(otherwise) == 1, "parr30_hospital_coefficients.csv has not one row for any other hospital")
+    effects = [(row["trust_code"], row["coefficient"], row["trust_name"]) for row in hospitals if row["trust_code"]]
+    write_table("parr30_hospital", source_line("kings-fund/parr30_hospital_coefficients.csv")
+                + f" Here: the 158 trusts; any other hospital ({otherwise[0]}) is the model's `otherwise`.", effects)
+    groups = parr30_groups()
+
+    text = header(
+        {"id": "parr30", "version": "1.0.0", "title": "PARR-30: emergency readmission within 30 days of discharge",
+         "kind": "logistic", "outcome": "emergency readmission", "horizon_days": 30},
+        "Billings J et al, BMJ Open 2012;2:e001667; Nuffield Trust PARR-30 implementation guide (2012)",
+        "coefficients of the guide as two separate implementations have them (robert-waggott/Parr-30-Implementation, C#; Aridhia shiny-demo-intervention-studies, R); all values agree but the intercept",
+        ["Intercept: -2.91821 as in the C# implementation; the R data rounds it to -2.9182."],
+        ["The current admission is the last one that goes on or that ended in the 30 days before the as-of day; windows count back from its first day, so neither it nor its own diagnoses (coded after discharge) are history.",
+         "IMD bands are upper-inclusive, 10 < score <= 15, as in the R implementation; the C# one is lower-inclusive. The score is the register's imd_score; the model was fitted on IMD 2007.",
+         "Not obstetrics or gynaecology: the main specialty of the spell's first episode is none of 500, 501, 502, 503, 505, 510, 520, 560, 610; a specialty not known (&) is none of them either.",
+         "Emergency admission: a spell whose first episode has an admission method of 21-25, 28, 2A or 2D, as in the model cpm.",
+         "The model's own ICD-10 lists were not found: Quan's Charlson codes stand in, in any position of an admission in the 2 years before. No group sets another to 0.",
+         "Hospital: the organisation code of 2012, first 3 characters of the provider; trusts that were renamed or merged since are any other hospital.",
+         "Age is that on the as-of day; all ages are scored. A person without an IMD score is not scored."])
+    text += "\n" + block("[population]", [("otherwise", quoted("not_scored"))])
+    text += "\n" + block("[[population.require]]", [
+        ("value", events("any", "admission", "same_day", before=ANCHOR)),
+        ("reason", quoted("not in hospital now or in the last 30 days")),
+    ])
+    text += "\n" + block("[baseline]", [("intercept", coefficients["intercept"])])
+    text += "\n" + block("[[anchor]]", [
+        ("name", quoted(ANCHOR)), ("label", quoted("The admission that goes on, or the last that ended in the last 30 days")),
+        ("last", quoted("admission")), ("ended_days", "[0, 30]"),
+    ])
+    text += "\n" + value_block("age", "{ age_years = {} }") + "\n" + value_block("imd_score", '{ attribute = "imd_score" }')
+    blocks = []
+    for row in facts:
+        name, coefficient = row["variable"], row["coefficient"]
+        comment = row["definition"] + (f" {row['band_from']}-{row['band_to']}" if row["band_from"] and row["type"] == "indicator" else "")
+        if name == "intercept":
+            continue
+        if name == "age_squared":
+            blocks.append(term_block(name, "Age, squared", named("age"), coefficient, "[{ square = true }]", comment=comment))
+        elif name == "imd_lt_10":
+            must(float(coefficient) == 0, "imd_lt_10 is not the reference")
+            blocks.append("# imd_lt_10: the reference, 0\n")
+        elif name.startswith("imd_"):
+            low, high = row["band_from"], row["band_to"]
+            label = f"Deprivation score over {low}, up to {high}" if high else f"Deprivation score over {low}"
+            # No area's score is over 100.
+            blocks.append(term_block(name, label, named("imd_score"), coefficient, f"[{{ over = [{low}, {high or 100}] }}]",
+                                     "imd", "not_scored", comment=comment))
+        else:
+            blocks.append(term_block(name, PARR30_LABELS[name] + (", in hospital in the 2 years before" if name in groups else ""),
+                                     parr30_value(name, groups), coefficient, comment=comment))
+    blocks.append("# The table holds the effects themselves.\n" + term_block(
+        "hospital", "Hospital of the current admission",
+        events("look_up", "admission", "same_day", before=ANCHOR, field=quoted("provider"), table=quoted("parr30_hospital"),
+               otherwise=otherwise[0]), "1.0", missing="not_scored"))
+    text += "\n" + rule("Terms, in the order of the guide") + "\n" + "\n".join(blocks)
+    text += "\n" + rule("Check cases") + "\n"
+    hospital = {code: value for code, value, _ in effects}
+    for who, given, expected in PARR30_CASES:
+        check_parr30(coefficients, hospital, given, expected)
+    text += "\n".join(example_block(who, given, decimals(expected), probability=expected) for who, given, expected in PARR30_CASES)
+    write("scores/parr30.toml", text)
+
+
+def parr30_groups():
+    """Charlson group per history term; the stand-in lists are those of charlson_quan2005."""
+    quan, groups = {}, {}
+    for row in rows("scores/charlson_icd10_codes.csv"):
+        if row["variant"] == "quan2005":
+            quan.setdefault(row["category"], set()).add(row["icd10_prefix"])
+    for row in rows("kings-fund/charlson_icd10_quan_for_parr30.csv"):
+        groups.setdefault(row["parr30_variable"], {}).setdefault(row["charlson_group"], set()).add(row["icd10_prefix"])
+    for variable, lists in groups.items():
+        for group, codes in lists.items():
+            must(codes == quan[group], f"{variable}: its codes are not those of charlson_quan2005/{group}")
+    return {variable: list(lists) for variable, lists in groups.items()}
+
+
+def parr30_value(name, groups):
+    if name in groups:
+        lists = [f"charlson_quan2005/{group}" for group in groups[name]]
+        return events("any", "admission", (0, 730), coded("diagnosis", *lists), before=ANCHOR)
+    return {
+        "emergency_admissions_last_year": events("count", "admission", (0, 365), f"{EMERGENCY}, {NOT_OBSTETRICS}", before=ANCHOR),
+        "emergency_admission_last_30_days": events("any", "admission", (0, 30), f"{EMERGENCY}, {NOT_OBSTETRICS}", before=ANCHOR),
+        "current_admission_emergency": events("any", "admission", "same_day", EMERGENCY, before=ANCHOR),
+    }[name]
+
+
+def check_parr30(coefficients, hospital, given, expected):
+    total = Decimal(coefficients["intercept"]) + Decimal(hospital[given["hospital"].strip('"')])
+    total += Decimal(given["age"]) ** 2 * Decimal(coefficients["age_squared"])
+    for row in rows("kings-fund/parr30_coefficients.csv"):
+        if row["band_from"] and int(row["band_from"]) < given["imd_score"] <= int(row["band_to"] or 100):
+            total += Decimal(row["coefficient"])
+    for name, value in given.items():
+        if name in coefficients:
+            total += Decimal(coefficients[name]) * (1 if value == "true" else value)
+    got = 1 / (1 + math.exp(-float(total)))
+    must(round(got, decimals(expected)) == float(expected), f"PARR-30 check case gives {got:.9f}, not {expected}")
+
+
+# --- Hospital Frailty Risk Score -------------------------------------------------------------------------------------
+
+
+def write_hfrs():
+    parameters = {row["parameter"]: row["value"] for row in rows("scores/hfrs_bands.csv")}
+    weights = rows("scores/hfrs_weights.csv")
+    total = sum(Decimal(row["points"]) for row in weights)
+    must(len(weights) == int(parameters["n_codes"]) and total == Decimal(parameters["max_score"]), "hfrs_weights.csv: the codes or their sum are not as published")
+    must((parameters["low"], parameters["intermediate"], parameters["high"]) == ("score < 5", "5 <= score <= 15", "score > 15"),
+         "hfrs_bands.csv has other bands")
+    lookback = int(parameters["lookback_years"]) * 365
+    age = parameters["validated_age_min"]
+    text = header(
+        {"id": "hfrs", "version": "1.0.0", "title": "Hospital Frailty Risk Score", "kind": "points",
+         "outcome": "frailty, as hospital diagnoses show it"},
+        "Gilbert T et al, Lancet 2018;391:1775-82, doi:10.1016/S0140-6736(18)30668-8",
+        "supplementary appendix: 109 three-character ICD-10 codes and their points; main text: bands",
+        [],
+        ["Look-back: admissions that began in the 730 days before the as-of day, in place of an index admission and the 2 years before it.",
+         "Each three-character code counts once, in any position of any episode.",
+         "An intermediate score runs from 5 to 15, both included, and a high one is over 15; implementations differ.",
+         f"Scored from age {age}, where it was validated. NHS England's population segments use the same score from 65: lower the limit for that.",
+         "A person without an admission in the look-back is not scored: no hospital diagnoses is not the same as no frailty.",
+         "R69 (unknown cause) carries points, so it is read where hospitals recorded it; U80 is not in newer WHO editions."],
+        licence="article CC BY-NC-ND; the codes and points are facts")
+    text += "\n" + block("[population]", [("age_years", f"{{ at_least = {age} }}"), ("otherwise", quoted("not_scored"))])
+    text += "\n" + block("[[population.require]]", [
+        ("value", events("any", "admission", (0, lookback))),
+        ("reason", quoted("no hospital admission in the last 2 years")),
+    ])
+    text += "\n" + term_block(
+        "frailty_points", "Frailty points from hospital diagnoses in the last 2 years",
+        events("weights_once", "admission", (0, lookback), field=quoted("diagnosis"), list=quoted("hfrs")), "1.0",
+        reason="{} frailty points from hospital diagnoses in the last 2 years")
+    text += "\n" + band_block("high", "above", 15) + "\n" + band_block("intermediate", "at_least", 5) + "\n" + band_block("low", "rest", "true")
+    bands = {"hfrs_exactly_5": "intermediate", "hfrs_exactly_15": "intermediate", "hfrs_all_109": "high",
+             "dementia_fall_fracture": "intermediate", "hf_ckd_copd": "low", "empty_like": "low"}
+    text += "\n" + rule("Known answers (pycomorb 1.20261001.1); the codes behind them are in the words") + "\n"
+    blocks = []
+    for row in rows("scores/score_known_answers.csv"):
+        if row["case"] in bands:
+            codes = row["icd10_codes"] if len(row["icd10_codes"]) < 60 else "all 109 codes"
+            blocks.append(example_block(codes, {"frailty_points": row["hfrs"]}, 1, score=row["hfrs"], band=quoted(bands[row["case"]])))
+    must(len(blocks) == len(bands), "score_known_answers.csv lacks a case")
+    write("scores/hfrs.toml", text + "\n".join(blocks))
+
+
+# --- Charlson --------------------------------------------------------------------------------------------------------
+
+CHARLSON_CASES = [
+    "empty_like", "hfrs_same_category_two_subcodes", "liver_hierarchy", "diabetes_hierarchy", "cancer_hierarchy",
+    "hf_ckd_copd", "hypertension_hierarchy", "drug_negative_vw", "rand_7", "rand_10", "rand_11", "rand_16", "rand_28", "rand_29",
+]
+CHARLSON_WINDOW = (0, 730)
+
+
+def categories_of(codes, prefixes):
+    return [category for category in prefixes if any(code.startswith(tuple(prefixes[category])) for code in codes)]
+
+
+def write_charlson():
+    prefixes = {}
+    for row in rows("scores/charlson_icd10_codes.csv"):
+        if row["variant"] == "quan2005":
+            prefixes.setdefault(row["category"], []).append(row["icd10_prefix"])
+    weights = [row for row in rows("scores/charlson_weights.csv") if row["category"] in prefixes]
+    must(len(weights) == 17 == len(prefixes), "Charlson has not 17 categories")
+    hierarchy = [row for row in rows("scores/charlson_rules.csv") if row["rule"] == "hierarchy"]
+    text = header(
+        {"id": "charlson", "version": "1.0.0", "title": "Charlson comorbidity index, original weights", "kind": "conditions",
+         "outcome": "burden of disease"},
+        "Charlson ME et al, J Chronic Dis 1987;40:373-83 (weights); Quan H et al, Med Care 2005;43:1130-9 (ICD-10 codes)",
+        "weights: table of the 1987 paper; codes: table 1 of Quan 2005, read through implementations that agree",
+        [],
+        ["Look-back: admissions that began in the 730 days before the as-of day, the same two years as the models cpm, parr30 and hfrs; neither paper sets one for a population.",
+         "A diagnosis counts in any position of any episode, once per category; age points (1994) are not added.",
+         "Hierarchies: a severe category sets its mild one to 0."])
+    text += "\n# No [population]: a person without hospital diagnoses has an index of 0.\n\n"
+    text += rule("Terms, in the order of the 1987 paper") + "\n"
+    text += "\n".join(term_block(
+        row["category"], row["name"], events("any", "admission", CHARLSON_WINDOW, coded("diagnosis", f"charlson_quan2005/{row['category']}")),
+        row["charlson1987"]) for row in weights)
+    text += "\n" + "\n".join(block("[[hierarchy]]", [("if_present", quoted(row["if_present"])), ("then_zero", listed([row["then_zero_or_effect"]]))])
+                             for row in hierarchy)
+    text += "\n" + rule("Known answers (pycomorb 1.20261001.1); given are the categories before the hierarchies") + "\n"
+    blocks = []
+    cases = {row["case"]: row for row in rows("scores/score_known_answers.csv")}
+    for case in CHARLSON_CASES:
+        codes = cases[case]["icd10_codes"].split()
+        present = [row["category"] for row in weights if row["category"] in categories_of(codes, prefixes)]
+        kept = set(present) - {row["then_zero_or_effect"] for row in hierarchy if row["if_present"] in present}
+        total = sum(int(row["charlson1987"]) for row in weights if row["category"] in kept)
+        must(total == int(cases[case]["charlson1987"]), f"{case}: Charlson gives {total}, not {cases[case]['charlson1987']}")
+        blocks.append(example_block(" ".join(dict.fromkeys(codes)), {name: "true" for name in present}, 0, score=total))
+    write("scores/charlson.toml", text + "\n".join(blocks))
+
+
+# --- Facts about a person --------------------------------------------------------------------------------------------
+
+OPEN_CARE_HOME = ('{ open = { of = "social_care", where = { event_type = "service", '
+                  'service_type = ["long_term_nursing", "long_term_residential"] } } }')
+
+
+def aged(least):
+    return (f"aged_{least}_plus", None, "{ age_years = {} }", f"[{{ at_least = {least} }}]")
+
+
+FACT_VALUES = [
+    ("Ages that registers start from", [aged(least) for least in (6, 16, 17, 18, 50)]),
+    ("Care", [
+        ("care_home_gp", None, gp_ever("care_status/care_home_resident"), None),
+        ("care_home_social_care", None, OPEN_CARE_HOME, None),
+    ]),
+    ("The eight long-term conditions of the model cpm", [(name, label, value, None) for name, label, value in LTC_8]),
+    ("Parts of registers", [
+        ("asthma_medicine_12m", None, prescribed((0, 365), "asthma_drug"), None),
+        ("kidney_disease_3_to_5", None, unresolved(["qof/CKD_COD"], ["qof/CKD1AND2_COD"]), None),
+        ("epilepsy", None, gp_ever("qof/EPIL_COD"), None),
+        ("antiepileptic_6m", None, prescribed((0, 183), "antiepileptic"), None),
+        ("severe_mental_illness", None, gp_ever("qof/MH_COD"), None),
+        ("lithium_6m", None, prescribed((0, 183), "lithium"), None),
+        ("hyperglycaemia", None, gp_ever("qof/NDH_COD"), None),
+        ("no_diabetes", None, '{ not = "diabetes" }', None),
+        ("osteoporosis", None, gp_ever("qof/OSTEO_COD"), None),
+        ("fragility_fracture", None, gp_ever("qof/FF_COD"), None),
+        ("rheumatoid_arthritis", None, gp_ever("qof/RARTH_COD"), None),
+    ]),
+]
+
+
+def both(*names):
+    return combined("all_true", names)
+
+
+# Register (its QOF name, where it is one), term, label, value.
+REGISTERS = [
+    ("AF", "register_atrial_fibrillation", "Atrial fibrillation", gp_ever("qof/AFIB_COD")),
+    ("AST", "register_asthma", "Asthma, treated in the last year", both("aged_6_plus", "asthma", "asthma_medicine_12m")),
+    ("CAN", "register_cancer", "Cancer", named("cancer")),
+    ("CHD", "register_coronary_heart_disease", "Coronary heart disease", named("coronary_heart_disease")),
+    ("CKD", "register_chronic_kidney_disease", "Chronic kidney disease, stage 3 to 5", both("aged_18_plus", "kidney_disease_3_to_5")),
+    ("COPD", "register_copd", "COPD", named("copd")),
+    ("DEM", "register_dementia", "Dementia", gp_ever("qof/DEM_COD")),
+    ("DEP", "register_depression", "Depression", both("aged_18_plus", "depression")),
+    ("DM", "register_diabetes", "Diabetes", both("aged_17_plus", "diabetes")),
+    ("EP", "register_epilepsy", "Epilepsy, treated in the last 6 months", both("aged_18_plus", "epilepsy", "antiepileptic_6m")),
+    ("HF", "register_heart_failure", "Heart failure", named("heart_failure")),
+    ("HYP", "register_hypertension", "High blood pressure", both("aged_18_plus", "hypertension")),
+    ("LD", "register_learning_disability", "Learning disability", gp_ever("qof/LD_COD")),
+    ("MH", "register_severe_mental_illness", "Severe mental illness", combined("any_true", ["severe_mental_illness", "lithium_6m"])),
+    ("NDH", "register_non_diabetic_hyperglycaemia", "Non-diabetic hyperglycaemia", both("aged_18_plus", "hyperglycaemia", "no_diabetes")),
+    ("OST", "register_osteoporosis", "Osteoporosis with a fragility fracture", both("aged_50_plus", "osteoporosis", "fragility_fracture")),
+    ("PAD", "register_peripheral_arterial_disease", "Peripheral arterial disease", gp_ever("qof/PAD_COD")),
+    ("RA", "register_rheumatoid_arthritis", "Rheumatoid arthritis", both("aged_16_plus", "rheumatoid_arthritis")),
+    ("STIA", "register_stroke_or_tia", "Stroke or TIA", gp_ever("qof/STRK_COD", "qof/TIA_COD")),
+]
+# The palliative care register is the fact palliative_register; obesity needs a list of body mass index codes.
+REGISTERS_ELSEWHERE = {"PC", "OB"}
+
+FACT_TERMS = [
+    ("Care", [
+        ("palliative_register", "On the palliative care register",
+         unresolved(["care_status/palliative_care_register"], ["care_status/palliative_not_indicated"]), None),
+        ("care_home", "Lives in a care home", combined("any_true", ["care_home_gp", "care_home_social_care"]), None),
+        ("housebound", "Housebound", unresolved(["care_status/housebound"], ["care_status/no_longer_housebound"]), None),
+        ("social_care_service", "Receives a social care service",
+         '{ open = { of = "social_care", where = { event_type = "service" } } }', None),
+    ]),
+    ("Activity", [
+        ("emergency_admissions_12m", "Emergency admissions in the last year", events("count", "admission", (0, 365), EMERGENCY),
+         "{} emergency admissions in the last year"),
+        ("ae_attendances_12m", "A&E attendances in the last year, without planned follow-up",
+         events("count", "emergency", (0, 365), UNPLANNED), "{} A&E attendances in the last year"),
+        ("outpatient_visits_12m", "Outpatient visits in the last year", events("count", "outpatient", (0, 365), ATTENDED),
+         "{} outpatient visits in the last year"),
+        ("medicines_3m", "Different medicines in any month of the last 3", MEDICINES_PER_MONTH, "{} different medicines in a month"),
+    ]),
+    ("Conditions", [
+        ("ltc_count_8", "Long-term conditions, of the 8 of the model cpm", combined("count_true", [name for name, _, _ in LTC_8]),
+         "{} long-term conditions (of 8)"),
+    ]),
+]
+
+
+def write_person_facts():
+    must({row["register"] for row in rows("scores/qof_registers.csv")} == {name for name, *_ in REGISTERS} | REGISTERS_ELSEWHERE,
+         "qof_registers.csv has other registers")
+    text = header(
+        {"id": "person_facts", "version": "1.0.0", "title": "Facts about a person, for cohorts and reports", "kind": "facts"},
+        "QOF business rules v50 (2025-26) for registers; NHS England primary care domain reference sets and OpenCodelists for codes",
+        "rules as in ncl-icb-analytics/dbt-ncl-analytics (qof_registers), cross-checked with opensafely/qof-utilities",
+        [],
+        ["Registers whose resolved codes are not stored count a code ever: atrial fibrillation, epilepsy, heart failure, learning disability (removal), severe mental illness.",
+         "Chronic kidney disease is ended by a later code of stage 1 or 2; its resolved codes are not stored.",
+         "Depression is ended by the one code of the list resolved; the rule's first date (2006-04-01) is not applied. The other first dates of the rules are not applied either.",
+         "Cancer has no public GP cluster: a hospital diagnosis of C00-C97 without C44, ever.",
+         "Osteoporosis: a fragility fracture and a diagnosis from age 50; the bone density scan that the rule asks for at 50-74 is not looked at.",
+         "Non-diabetic hyperglycaemia: one code of one cluster; the clusters IGT_COD and PRD_COD are not stored. The rule takes resolved diabetes as no diabetes, and so does this.",
+         "Six months are 183 days. Obesity has no fact: it needs a list of body mass index codes.",
+         "Care home: a GP code of residence, ever (nothing says that a person left), or a long-term nursing or residential service that is open.",
+         "Housebound and palliative care are ended by their own codes on a later day; codes of palliative care before 2008-04-01 count too.",
+         "Emergency admission, A&E visits, outpatient visits and medicines per month as in the model cpm."])
+    for title, values in FACT_VALUES:
+        text += "\n" + rule(f"Values: {title}") + "\n"
+        text += "\n".join(value_block(name, value, label, steps) for name, label, value, steps in values)
+    for title, terms in FACT_TERMS:
+        text += "\n" + rule(title) + "\n"
+        text += "\n".join(term_block(name, label, value, reason=reason) for name, label, value, reason in terms)
+    text += "\n" + rule("Disease registers, QOF style; after # the register's QOF name and rule") + "\n"
+    rules = {row["register"]: row for row in rows("scores/qof_registers.csv")}
+    text += "\n".join(term_block(term, label, value, comment=f"{name}: {rules[name]['rule']}"
+                                 + (f"; from age {rules[name]['min_age']}" if rules[name]["min_age"] else ""))
+                      for name, term, label, value in REGISTERS)
+    write("scores/person_facts.toml", text)
+
+
+# --- Layouts ---------------------------------------------------------------------------------------------------------
+
+
+def day(column, null=()):
+    return f"{{ column = {quoted(column)}" + (f", null = {listed(null)}" if null else "") + " }"
+
+
+def field(name, columns, system, characters=None, optional=False, null=(), leading_zeros_ignored=False, values=None, comment=""):
+    columns = [columns] if isinstance(columns, str) else columns
+    text = block("[[field]]", [
+        ("name", quoted(name)),
+        ("columns", listed(columns) if len(columns) <= 6 else
+         "[\n" + "".join("  " + ", ".join(quoted(c) for c in columns[i:i + 8]) + ",\n" for i in range(0, len(columns), 8)) + "]"),
+        ("optional", "true" if optional else None),
+        ("system", quoted(system)),
+        ("characters", characters),
+        ("leading_zeros_ignored", "true" if leading_zeros_ignored else None),
+        ("null", listed(null) if null else None),
+    ], comment)
+    if values:
+        text += block("[field.values]", [(word, listed(codes)) for word, codes in values.items()])
+    return text
+
+
+def layout_head(name, title, source, builds, one_row, stream=None):
+    return "format = 1\n\n" + block("[layout]", [
+        ("id", quoted(name)), ("title", quoted(title)), ("source", quoted(source)), ("builds", quoted(builds)),
+        ("stream", quoted(stream) if stream else None), ("one_row", quoted(one_row)),
+    ])
+
+
+def coded_field(dataset, hes_field, words=None, extra=None):
+    """Words and nulls of a HES field: each code falls under its group's word, or under the word given for the code."""
+    values, null = {}, []
+    pairs = [(row["code"], row["group"]) for row in rows("data-standards/hes_code_values.csv")
+             if row["dataset"] in (dataset, "all") and row["field"] == hes_field]
+    must(pairs, f"hes_code_values.csv has no {hes_field}")
+    for code, group in pairs + list((extra or {}).items()):
+        word = (words or {}).get(code, (words or {}).get(group, group))
+        null.append(code) if word == "null" else values.setdefault(word, []).append(code)
+    return values, null
+
+
+def hes_nulls(field_name, separators=", "):
+    for row in rows("data-standards/hes_null_values.csv"):
+        if field_name in row["fields"].split(separators) or row["fields"] == field_name:
+            return [value.strip() for value in row["value"].split(",")]
+    sys.exit(f"transcribe_models: hes_null_values.csv has no {field_name}")
+
+
+def null_days():
+    return [row["value"] for row in rows("data-standards/hes_null_values.csv")
+            if row["fields"].startswith("ADMIDATE, DISDATE") or row["fields"] == "as above"]
+
+
+def spell_rule(name):
+    return next(row["definition"] for row in rows("data-standards/hes_spell_rules.csv") if row["rule"] == name)
+
+
+OWN = "columns of this project; a body that has others writes its own layout"
+
+# An admission from the ward of another hospital is a transfer (51-53); from elsewhere in another hospital it is not,
+# by the published spell rules. A hospice is not a care home.
+SOURCE_WORDS = {"49": "other_hospital", "87": "other_hospital", "88": "hospice"}
+# Codes that the source list lacks and the list of destinations, of the same classification, has; 40-42 as 39 says.
+SOURCE_EXTRA = {"37": "other", "38": "other", "40": "other", "41": "other", "42": "other", "48": "other_hospital",
+                "50": "other_hospital", "55": "care_home", "56": "care_home", "84": "other_hospital"}
+DESTINATION_WORDS = {code: "other_hospital" for code in ("48", "49", "50", "84", "87")}
+
+# NHS Data Dictionary, source of referral for out-patients. 04: referred from an A&E department; 10: following an
+# attendance at one.
+REFERRAL = {
+    "general_practice": ["03", "12"],
+    "consultant": ["01", "02", "05", "11"],
+    "emergency_department": ["04", "10"],
+    "dental": ["92", "93"],
+    "self": ["06"],
+    "other": ["07", "08", "13", "14", "15", "16", "17", "97"],
+    "not_known": ["98", "99"],
+}
+
+DISPOSAL = {
+    "01": "admitted", "02": "discharged_gp_follow_up", "03": "discharged", "04": "clinic", "05": "fracture_clinic",
+    "06": "outpatient_clinic", "07": "transferred", "10": "died", "11": "other_professional",
+    "12": "left_before_treatment", "13": "refused_treatment", "14": "other", "99": "null",
+}
+
+SERVICE_TYPES = {
+    "long term support: nursing care": "long_term_nursing",
+    "long term support: residential care": "long_term_residential",
+    "long term support: community": "long_term_community",
+    "long term support: prison": "long_term_prison",
+    "short term support: st-max": "short_term_maximise_independence",
+    "short term support: ongoing low level": "short_term_ongoing_low_level",
+    "short term support: other short term": "short_term_other",
+    "carer support: direct to carer": "carer_direct",
+    "unpaid carer support: direct to unpaid carer": "carer_direct",
+    "carer support: support involving the person cared-for": "carer_support_of_cared_for",
+    "unpaid carer support: support involving the person cared-for": "carer_support_of_cared_for",
+}
+
+
+def cld_words(name, words=None):
+    values = {}
+    for row in rows("data-standards/asc_cld_values.csv"):
+        if row["field"] == name:
+            word = (words or {}).get(row["value"].lower(), snake(row["value"]) if words is None else None)
+            must(word, f"CLD {name}: no word for {row['value']}")
+            if row["value"] not in values.setdefault(word, []):
+                values[word].append(row["value"])
+    must(values, f"asc_cld_values.csv has no {name}")
+    return values
+
+
+def write_layouts():
+    nulls = null_days()
+    must(nulls == ["1800-01-01", "1801-01-01", "1600-01-01", "1582-10-15"], f"null dates are {nulls}")
+    hes = "HES data dictionary, as in HFAnalyticsLab/HES_pipeline @cab20a8 (MIT) and opensafely documentation; " \
+          "null values and spell rules of the same pipeline"
+    unknown_provider = hes_nulls("PROCODE")
+    practice_nulls = [row["value"] for row in rows("data-standards/hes_null_values.csv") if row["fields"] == "GPPRAC"] + ["&"]
+
+    write("layouts/register.toml", layout_head(
+        "register", "Register: one row per person and registration", OWN, "register",
+        "one registration of one person with one practice") + "\n" + block("[person]", [("column", quoted("person_id"))]) + "\n"
+        + block("[register]", [
+            ("birth_month", day("birth_year_month", ["1800-01"])), ("sex", quoted("sex")), ("practice", quoted("practice_code")),
+            ("practice_null", listed(practice_nulls)), ("registration_start", day("registration_start", nulls)),
+            ("registration_end", day("registration_end", nulls)), ("death", day("death_date", nulls)), ("area", quoted("lsoa11")),
+        ]) + "\n# 0 is not known, 9 not specified.\n"
+        + block("[register.sex_values]", [("male", '["1"]'), ("female", '["2"]'), ("not_known", '["0", "9"]')]) + "\n"
+        + block("[register.words]", [("ethnicity", quoted("ethnic_category"))]) + "\n"
+        + block("[register.numbers]", [("imd_score", quoted("imd_score")), ("imd_decile", quoted("imd_decile"))]))
+
+    write("layouts/opt_outs.toml", layout_head(
+        "opt_outs", "People who opted out of secondary use", OWN, "opt_outs", "one person to leave out")
+        + "\n" + block("[person]", [("column", quoted("person_id"))]))
+
+    write("layouts/practices.toml", layout_head(
+        "practices", "Practices, their networks and places", OWN, "practices", "one practice")
+        + "\n# Here the person column is the practice.\n" + block("[person]", [("column", quoted("practice_code"))]) + "\n"
+        + "\n".join(field(name, name, "text") for name in ("practice_name", "pcn_code", "pcn_name", "locality", "district", "shares_gp_data")))
+
+    method, method_null = coded_field("APC", "ADMIMETH")
+    patient_class, class_null = coded_field("APC", "CLASSPAT", {"inpatient": "ordinary"})
+    source, source_null = coded_field("APC", "ADMISORC", SOURCE_WORDS, SOURCE_EXTRA)
+    destination, destination_null = coded_field("APC", "DISDEST", DESTINATION_WORDS)
+    discharge, discharge_null = coded_field("APC", "DISMETH")
+    diagnosis_null = hes_nulls("DIAG_nn")
+    write("layouts/hes_apc.toml", layout_head(
+        "hes_apc", "HES admitted patient care: finished and unfinished consultant episodes", hes, "spells",
+        "one consultant episode") + "\n" + block("[person]", [("column", quoted("ENCRYPTED_HESID"))]) + "\n"
+        + block("[episode]", [
+            ("provider_field", quoted("provider")),
+            ("admission", day("ADMIDATE", nulls)), ("start", day("EPISTART", nulls)), ("end", day("EPIEND", nulls)),
+            ("discharge", day("DISDATE", nulls)), ("order", quoted("EPIORDER")), ("order_null", listed(hes_nulls("EPIORDER"))),
+            ("status", quoted("EPISTAT")), ("finished", quoted("3")), ("key", quoted("EPIKEY")), ("submitted", day("SUBDATE", nulls)),
+            ("transfer_in_source", '["transfer"]'), ("transfer_in_method", '["emergency_transfer", "transfer"]'),
+            ("birth_method", '["birth"]'), ("transfer_out_destination", '["transfer"]'),
+            ("unfinished_discharge", listed(discharge_null)),
+        ]) + "\n" + block("[duplicates]", [
+            ("columns", listed(["ENCRYPTED_HESID", "EPISTART", "EPIEND", "EPIORDER", "PROCODE", "ADMIDATE", "DISDATE"])),
+            ("source", quoted("published rule, without TRANSIT, which follows from the rest: " + spell_rule("duplicate APC row"))),
+        ]) + "\n" + "\n".join([
+            field("provider", "PROCODE", "text", characters=3, null=unknown_provider),
+            field("method", "ADMIMETH", "words", null=method_null, values=method),
+            "# transfer: from a ward of another hospital, 51-53, as the spell rules have it.\n"
+            + field("source", "ADMISORC", "words", null=source_null, values=source),
+            field("patient_class", "CLASSPAT", "words", null=class_null, values=patient_class),
+            "# & is not known; it is kept as a value, so that a model can ask for what a specialty is not.\n"
+            + field("specialty", "MAINSPEF", "text"),
+            field("treatment_specialty", "TRETSPEF", "text"),
+            field("discharge_method", "DISMETH", "words", null=discharge_null, values=discharge),
+            field("discharge_destination", "DISDEST", "words", null=destination_null, values=destination),
+            field("primary_diagnosis", "DIAG_01", "icd10", null=diagnosis_null),
+            "# R69X itself is kept here: the Hospital Frailty Risk Score gives R69 points.\n"
+            + field("diagnosis", [f"DIAG_{n:02}" for n in range(1, 21)], "icd10", null=[code for code in diagnosis_null if code != "R69X"]),
+            field("procedure", [f"OPERTN_{n:02}" for n in range(1, 25)], "opcs4", optional=True, null=hes_nulls("OPERTN_nn")),
+        ]))
+
+    attendance, attendance_null = coded_field("OP", "ATTENDED", {"dna": "did_not_attend", "not_attended": "cancelled"})
+    first, first_null = coded_field("OP", "FIRSTATT", {"followup": "follow_up"})
+    write("layouts/hes_op.toml", layout_head(
+        "hes_op", "HES outpatients: appointments", hes + "; source of referral: NHS Data Dictionary", "events", "one appointment",
+        "outpatient") + "\n" + block("[person]", [("column", quoted("ENCRYPTED_HESID"))]) + "\n"
+        + block("[day]", [("column", quoted("APPTDATE")), ("null", listed(nulls))]) + "\n" + block("[duplicates]", [
+            ("columns", listed(["ENCRYPTED_HESID", "APPTDATE", "PROCODE", "MAINSPEF", "TRETSPEF"])),
+            ("source", quoted("published rule: " + spell_rule("duplicate OP row"))),
+        ]) + "\n" + "\n".join([
+            field("attendance", "ATTENDED", "words", null=attendance_null, values=attendance, comment="0: an appointment still to come"),
+            field("first_attendance", "FIRSTATT", "words", null=first_null, values=first),
+            field("referral_source", "REFSOURC", "words", leading_zeros_ignored=True, values=REFERRAL,
+                  comment="04: referred from A&E; 10: following an A&E attendance"),
+            "# & is not known; it is kept as a value.\n" + field("specialty", "MAINSPEF", "text"),
+            field("treatment_specialty", "TRETSPEF", "text"),
+            field("provider", "PROCODE", "text", characters=3, null=unknown_provider),
+        ]))
+
+    arrival, arrival_null = coded_field("AE", "AEARRIVALMODE")
+    category, _ = coded_field("AE", "AEATTENDCAT", {"1": "first", "2": "planned_follow_up", "3": "unplanned_follow_up", "9": "not_known"})
+    department, department_null = coded_field("AE", "AEDEPTTYPE")
+    ae_codes = rows("data-standards/hes_ae_codes.csv")
+    disposal, disposal_null, conditions = {}, [], {}
+    for row in ae_codes:
+        if row["field"] == "AEATTENDDISP":
+            word = DISPOSAL[row["code"]]
+            disposal_null.append(row["code"]) if word == "null" else disposal.setdefault(word, []).append(row["code"])
+        else:
+            conditions.setdefault(row["group"], []).append(row["code"])
+    write("layouts/hes_ae.toml", layout_head(
+        "hes_ae", "HES accident and emergency: attendances", hes, "events", "one attendance", "emergency")
+        + "\n" + block("[person]", [("column", quoted("ENCRYPTED_HESID"))]) + "\n"
+        + block("[day]", [("column", quoted("ARRIVALDATE")), ("null", listed(nulls))]) + "\n" + block("[duplicates]", [
+            ("columns", listed(["ENCRYPTED_HESID", "ARRIVALDATE", "PROCODE", "DIAG_01", "TREAT_01"])),
+            ("source", quoted("published rule, by day, since times are not read: " + spell_rule("duplicate AE row"))),
+        ]) + "\n" + "\n".join([
+            field("category", "AEATTENDCAT", "words", values=category),
+            field("arrival", "AEARRIVALMODE", "words", null=arrival_null, values=arrival),
+            field("disposal", "AEATTENDDISP", "words", leading_zeros_ignored=True, null=disposal_null, values=disposal),
+            field("department", "AEDEPTTYPE", "words", leading_zeros_ignored=True, null=department_null, values=department),
+            field("primary_diagnosis", "DIAG_01", "words", characters=2, values=conditions, comment="the A&E condition is the first two characters"),
+            field("investigation", [f"INVEST_{n:02}" for n in range(1, 13)], "text", characters=2, optional=True),
+            field("provider", "PROCODE", "text", characters=3, null=unknown_provider),
+        ]))
+
+    write("layouts/gp_events.toml", layout_head(
+        "gp_events", "GP coded events", OWN, "events", "one coded entry in a GP record", "gp_event")
+        + "\n" + block("[person]", [("column", quoted("person_id"))]) + "\n" + block("[day]", [("column", quoted("event_date")), ("null", listed(nulls))])
+        + "\n" + block("[recorded]", [("column", quoted("recorded_date")), ("null", listed(nulls))])
+        + "\n" + block("[amount]", [("column", quoted("value")), ("unit", quoted("measured"))]) + "\n"
+        + field("code", "snomed_code", "snomed") + "\n" + field("practice", "practice_code", "text"))
+
+    write("layouts/gp_prescriptions.toml", layout_head(
+        "gp_prescriptions", "GP prescriptions", OWN, "events", "one item issued", "prescription")
+        + "\n" + block("[person]", [("column", quoted("person_id"))]) + "\n" + block("[day]", [("column", quoted("issue_date")), ("null", listed(nulls))])
+        + "\n" + block("[amount]", [("column", quoted("cost")), ("unit", quoted("pounds"))]) + "\n"
+        + field("code", "bnf_code", "bnf") + "\n" + field("practice", "practice_code", "text"))
+
+    cld_null = ["NULL"]
+    write("layouts/social_care_cld.toml", layout_head(
+        "social_care_cld", "Adult social care client-level data, Releases 1 and 2",
+        source_line("data-standards/asc_cld_values.csv") + "; field names: Release 1 specification", "intervals",
+        "one event: a request, assessment, service or review", "social_care")
+        + "\n" + block("[person]", [("column", quoted("LA Person Unique Identifier"))])
+        + "\n" + block("[day]", [("column", quoted("Event Start Date")), ("null", listed(nulls))])
+        + "\n# Only a service may have no end date: it goes on.\n" + block("[end]", [("column", quoted("Event End Date")), ("null", listed(nulls))])
+        + "\n# The price of one unit; cost_frequency says of what.\n" + block("[amount]", [("column", quoted("Unit Cost")), ("unit", quoted("pounds"))])
+        + "\n" + "\n".join([
+            field("event_type", "Event Type", "words", null=cld_null, values=cld_words("Event Type")),
+            field("client_type", "Client Type", "words", null=cld_null, values=cld_words("Client Type")),
+            field("service_type", "Service Type", "words", null=cld_null, values=cld_words("Service Type", SERVICE_TYPES)),
+            field("service_component", "Service Component", "words", null=cld_null, values=cld_words("Service Component")),
+            field("delivery_mechanism", "Delivery Mechanism", "words", null=cld_null, values=cld_words("Delivery Mechanism")),
+            field("cost_frequency", "Cost Frequency (Unit Type)", "words", null=cld_null,
+                  values=cld_words("Cost Frequency (Unit Type)")),
+        ]))
+
+
+def main():
+    global REFERENCE
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+        sys.exit("usage: transcribe_models.py REFERENCE_DIR")
+    REFERENCE = Path(sys.argv[1])
+    write_codelists()
+    write_cpm()
+    write_parr30()
+    write_hfrs()
+    write_charlson()
+    write_person_facts()
+    write_layouts()
+
+
+if __name__ == "__main__":
+    main()

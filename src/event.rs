@@ -1,0 +1,138 @@
+//! Streams and events: what the rows of all sources become.
+//!
+//! A stream is a name and its fields, given by layouts: nothing here lists them. An [`Event`] is sixteen bytes: its
+//! day, its concept and two numbers. The concept says what the row is, as far as any model asks.
+
+use std::collections::BTreeMap;
+
+use crate::code::System;
+
+/// One thing that happened to a person.
+///
+/// # Units
+/// `day`: days since 1970-01-01. `days`: length of stay or of service; [`Event::OPEN`] means it goes on. `amount`:
+/// pence, or a measured value in thousandths, as its stream says. `known_after`: days from the event to its recording.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[repr(C)]
+pub struct Event {
+    pub day: i32,
+    pub concept: u32,
+    pub amount: i32,
+    pub days: u16,
+    pub known_after: u16,
+}
+
+impl Event {
+    pub const OPEN: u16 = u16::MAX;
+    /// What `amount` holds where the row has no amount; no measured value is this small.
+    pub const NO_AMOUNT: i32 = i32::MIN;
+
+    /// The first day after the interval, or `None` where it goes on.
+    pub fn end_day(&self) -> Option<i32> {
+        (self.days != Event::OPEN).then(|| self.day + i32::from(self.days))
+    }
+
+    /// Whether it had happened and been recorded before the day.
+    #[inline]
+    pub fn is_known_on(&self, day: i32) -> bool {
+        self.day + i32::from(self.known_after) < day
+    }
+}
+
+/// What an event's `amount` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AmountKind {
+    None,
+    Pence,
+    Thousandths,
+}
+
+/// What a field of a stream may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldKind {
+    /// One of these words, in order.
+    Words(Vec<String>),
+    /// Any text, told apart as it stands.
+    Text,
+    /// A code of this system.
+    Code(System),
+    /// A code of any of these systems: the layouts of different sources differ.
+    Codes(Vec<System>),
+}
+
+impl FieldKind {
+    pub fn systems(&self) -> &[System] {
+        match self {
+            FieldKind::Code(system) => std::slice::from_ref(system),
+            FieldKind::Codes(systems) => systems,
+            FieldKind::Words(_) | FieldKind::Text => &[],
+        }
+    }
+
+    /// What a field holds when two layouts fill it.
+    fn merged(&self, other: &FieldKind) -> FieldKind {
+        match (self, other) {
+            (FieldKind::Words(one), FieldKind::Words(two)) => {
+                let mut words: Vec<_> = one.iter().chain(two).cloned().collect();
+                words.sort();
+                words.dedup();
+                FieldKind::Words(words)
+            }
+            (FieldKind::Text, _) | (_, FieldKind::Text) => FieldKind::Text,
+            (one, two) => {
+                let mut systems = [one.systems(), two.systems()].concat();
+                systems.sort();
+                systems.dedup();
+                if let [system] = systems[..] { FieldKind::Code(system) } else { FieldKind::Codes(systems) }
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    pub fields: BTreeMap<String, FieldKind>,
+    pub amount: AmountKind,
+    pub is_interval: bool,
+}
+
+/// The streams that layouts provide, by name, and what the register says of a person.
+#[derive(Debug, Clone, Default)]
+pub struct Streams {
+    pub streams: BTreeMap<String, Stream>,
+    /// Numbers about a person, such as `imd_score`.
+    pub numbers: Vec<String>,
+    /// Words about a person, such as `ethnicity`.
+    pub words: Vec<String>,
+}
+
+impl Streams {
+    /// Adds a stream, or what another layout adds to it.
+    pub fn add(&mut self, name: &str, stream: Stream) {
+        let Some(known) = self.streams.get_mut(name) else {
+            self.streams.insert(name.to_owned(), stream);
+            return;
+        };
+        for (field, kind) in stream.fields {
+            let merged = known.fields.get(&field).map_or(kind.clone(), |known| known.merged(&kind));
+            known.fields.insert(field, merged);
+        }
+        known.is_interval |= stream.is_interval;
+        if known.amount == AmountKind::None {
+            known.amount = stream.amount;
+        }
+    }
+
+    pub fn add_person_columns<'a>(
+        &mut self,
+        numbers: impl Iterator<Item = &'a String>,
+        words: impl Iterator<Item = &'a String>,
+    ) {
+        self.numbers.extend(numbers.cloned());
+        self.words.extend(words.cloned());
+        for names in [&mut self.numbers, &mut self.words] {
+            names.sort();
+            names.dedup();
+        }
+    }
+}

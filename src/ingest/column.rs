@@ -1,0 +1,394 @@
+//! One Arrow column as days, amounts, codes or people, whatever its physical type.
+//!
+//! The same date or code comes as text, as a dictionary, as a number or as a date, as each body happens to export it.
+//! Text that repeats is worked out once: per dictionary where the column has one, else per run of equal values.
+
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use arrow_array::cast::AsArray;
+use arrow_array::types::*;
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{DataType, TimeUnit};
+
+use super::layout::{AmountUnit, DayColumn};
+use crate::day::Day;
+use crate::event::Event;
+
+/// What stands for a missing day; no date is this old.
+pub const NO_DAY: i32 = i32::MIN;
+/// What stands for text that is no date.
+pub const BAD_DAY: i32 = i32::MIN + 1;
+
+/// Calls `each` with the bytes of every row, `None` for null, whatever way the column holds text.
+///
+/// # Errors
+/// A type that holds no text. Floats are refused: a code that went through one may have lost digits.
+pub fn for_each_text(array: &ArrayRef, name: &str, mut each: impl FnMut(Option<&[u8]>)) -> Result<()> {
+    macro_rules! text {
+        ($strings:expr) => {{
+            let strings = $strings;
+            if strings.null_count() == 0 {
+                for row in 0..strings.len() {
+                    each(Some(strings.value(row).as_ref()));
+                }
+            } else {
+                for row in 0..strings.len() {
+                    each(strings.is_valid(row).then(|| strings.value(row).as_ref()));
+                }
+            }
+        }};
+    }
+    macro_rules! integers {
+        ($kind:ty) => {{
+            let mut digits = String::new();
+            for number in array.as_primitive::<$kind>() {
+                digits.clear();
+                if let Some(number) = number {
+                    use std::fmt::Write;
+                    write!(digits, "{number}").expect("writing to a string");
+                }
+                each(number.map(|_| digits.as_bytes()));
+            }
+        }};
+    }
+    match array.data_type() {
+        DataType::Utf8 => text!(array.as_string::<i32>()),
+        DataType::LargeUtf8 => text!(array.as_string::<i64>()),
+        DataType::Utf8View => text!(array.as_string_view()),
+        DataType::Binary => text!(array.as_binary::<i32>()),
+        DataType::LargeBinary => text!(array.as_binary::<i64>()),
+        DataType::BinaryView => text!(array.as_binary_view()),
+        DataType::Int8 => integers!(Int8Type),
+        DataType::Int16 => integers!(Int16Type),
+        DataType::Int32 => integers!(Int32Type),
+        DataType::Int64 => integers!(Int64Type),
+        DataType::UInt8 => integers!(UInt8Type),
+        DataType::UInt16 => integers!(UInt16Type),
+        DataType::UInt32 => integers!(UInt32Type),
+        DataType::UInt64 => integers!(UInt64Type),
+        DataType::Boolean => {
+            for flag in array.as_boolean() {
+                each(flag.map(|flag| if flag { &b"true"[..] } else { b"false" }));
+            }
+        }
+        DataType::Null => (0..array.len()).for_each(|_| each(None)),
+        DataType::Float32 | DataType::Float64 => {
+            bail!("column \"{name}\" holds floats; codes and pseudonyms are text, for a float loses their last digits")
+        }
+        other => bail!("column \"{name}\" has type {other}, which holds no codes"),
+    }
+    Ok(())
+}
+
+/// The column without its dictionary, and dates as numbers of days, so that its text can be compared.
+pub fn plain(array: &ArrayRef) -> Result<ArrayRef> {
+    match array.data_type() {
+        DataType::Dictionary(..) => {
+            let dictionary = array.as_any_dictionary();
+            let mut distinct: Vec<Option<Vec<u8>>> = Vec::new();
+            for_each_text(dictionary.values(), "", |text| distinct.push(text.map(<[u8]>::to_vec)))?;
+            let keys = dictionary.normalized_keys();
+            let nulls = dictionary.keys().nulls();
+            let of_row = |(row, key): (usize, usize)| match nulls {
+                Some(nulls) if nulls.is_null(row) => None,
+                _ => distinct[key].as_deref(),
+            };
+            let texts: arrow_array::BinaryArray = keys.into_iter().enumerate().map(of_row).collect();
+            Ok(Arc::new(texts))
+        }
+        DataType::Date32 => {
+            let days = array.as_primitive::<Date32Type>();
+            Ok(Arc::new(days.iter().collect::<arrow_array::Int32Array>()))
+        }
+        _ => Ok(array.clone()),
+    }
+}
+
+/// A dictionary whose values were worked out before; held so that its address stays its own.
+#[derive(Default)]
+pub struct KnownDictionary<T> {
+    values: Option<ArrayRef>,
+    worked_out: Vec<T>,
+}
+
+impl<T: Copy> KnownDictionary<T> {
+    /// Something for every row of a dictionary column: worked out once per distinct value, or `null`.
+    ///
+    /// # Errors
+    /// Whatever `work_out` finds; a dictionary without text.
+    pub fn each_row(
+        &mut self,
+        array: &ArrayRef,
+        null: T,
+        out: &mut Vec<T>,
+        mut work_out: impl FnMut(&ArrayRef, &mut Vec<T>) -> Result<()>,
+    ) -> Result<()> {
+        let dictionary = array.as_any_dictionary();
+        let values = dictionary.values();
+        let is_known =
+            self.values.as_ref().is_some_and(|known| Arc::ptr_eq(known, values) || same_buffers(known, values));
+        if !is_known {
+            self.worked_out.clear();
+            work_out(values, &mut self.worked_out)?;
+            self.values = Some(values.clone());
+        }
+        let worked_out = &self.worked_out;
+        if let Some(keys) = dictionary.keys().as_primitive_opt::<Int32Type>() {
+            match keys.nulls() {
+                None => out.extend(keys.values().iter().map(|&key| worked_out[key as usize])),
+                Some(_) => out.extend(keys.iter().map(|key| key.map_or(null, |key| worked_out[key as usize]))),
+            }
+            return Ok(());
+        }
+        let keys = dictionary.normalized_keys();
+        let nulls = dictionary.keys().nulls();
+        out.extend(keys.into_iter().enumerate().map(|(row, key)| match nulls {
+            Some(nulls) if nulls.is_null(row) => null,
+            _ => worked_out[key],
+        }));
+        Ok(())
+    }
+}
+
+fn same_buffers(one: &ArrayRef, two: &ArrayRef) -> bool {
+    let (one, two) = (one.to_data(), two.to_data());
+    one.len() == two.len()
+        && one.offset() == two.offset()
+        && !one.buffers().is_empty()
+        && one
+            .buffers()
+            .iter()
+            .zip(two.buffers())
+            .all(|(one, two)| one.as_ptr() == two.as_ptr() && one.len() == two.len())
+}
+
+/// Reads one column of days.
+#[derive(Default)]
+pub struct DayReader {
+    nulls: Vec<i32>,
+    last_text: Vec<u8>,
+    last_day: i32,
+    dictionary: KnownDictionary<i32>,
+}
+
+impl DayReader {
+    pub fn new(column: &DayColumn) -> DayReader {
+        let nulls = column.null.iter().filter_map(|text| Day::parse(text.as_bytes())).map(|day| day.0);
+        DayReader { nulls: nulls.collect(), last_day: NO_DAY, ..DayReader::default() }
+    }
+
+    /// The day of each row; [`NO_DAY`] where it is missing or a filler, [`BAD_DAY`] where it is no date.
+    pub fn read(&mut self, array: &ArrayRef, name: &str, out: &mut Vec<i32>) -> Result<()> {
+        out.clear();
+        const DAY_MS: i64 = 86_400_000;
+        macro_rules! scaled {
+            ($kind:ty, $per_day:expr) => {
+                out.extend(
+                    array
+                        .as_primitive::<$kind>()
+                        .iter()
+                        .map(|time| time.map_or(NO_DAY, |time| i64::from(time).div_euclid($per_day) as i32)),
+                )
+            };
+        }
+        match array.data_type() {
+            DataType::Date32 => match array.as_primitive::<Date32Type>() {
+                days if days.null_count() == 0 => out.extend_from_slice(days.values()),
+                days => out.extend(days.iter().map(|day| day.unwrap_or(NO_DAY))),
+            },
+            DataType::Date64 => scaled!(Date64Type, DAY_MS),
+            DataType::Timestamp(TimeUnit::Second, _) => scaled!(TimestampSecondType, DAY_MS / 1_000),
+            DataType::Timestamp(TimeUnit::Millisecond, _) => scaled!(TimestampMillisecondType, DAY_MS),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => scaled!(TimestampMicrosecondType, DAY_MS * 1_000),
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => scaled!(TimestampNanosecondType, DAY_MS * 1_000_000),
+            DataType::Dictionary(..) => {
+                let mut dictionary = std::mem::take(&mut self.dictionary);
+                let read = dictionary.each_row(array, NO_DAY, out, |values, worked_out| {
+                    for_each_text(values, name, |text| worked_out.push(self.day(text)))
+                });
+                self.dictionary = dictionary;
+                read?;
+            }
+            _ => for_each_text(array, name, |text| {
+                let day = self.day(text);
+                out.push(day);
+            })?,
+        }
+        if !self.nulls.is_empty() {
+            for day in out.iter_mut().filter(|day| self.nulls.contains(day)) {
+                *day = NO_DAY;
+            }
+        }
+        Ok(())
+    }
+
+    fn day(&mut self, text: Option<&[u8]>) -> i32 {
+        let Some(text) = text else { return NO_DAY };
+        if text == self.last_text {
+            return self.last_day;
+        }
+        self.last_text.clear();
+        self.last_text.extend_from_slice(text);
+        self.last_day = parse_day(text);
+        self.last_day
+    }
+}
+
+/// A day from text: `2016-04-01`, `20160401`, `01/04/2016`, each perhaps with a time behind it.
+fn parse_day(text: &[u8]) -> i32 {
+    let text = text.trim_ascii();
+    if text.is_empty() || text.eq_ignore_ascii_case(b"null") {
+        return NO_DAY;
+    }
+    let date = text.split(|byte| matches!(byte, b' ' | b'T')).next().unwrap_or(text);
+    let day = Day::parse(date).or_else(|| match date {
+        [d1, d2, b'/', m1, m2, b'/', y1, y2, y3, y4] => Day::parse(&[*y1, *y2, *y3, *y4, *m1, *m2, *d1, *d2]),
+        _ => None,
+    });
+    day.map_or(BAD_DAY, |day| day.0)
+}
+
+/// Amounts, in pence or thousandths; [`Event::NO_AMOUNT`] where missing or not a number. Returns how many were not
+/// numbers.
+pub fn read_amounts(array: &ArrayRef, unit: AmountUnit, name: &str, out: &mut Vec<i32>) -> Result<u64> {
+    out.clear();
+    let mut bad = 0;
+    let places = match unit {
+        AmountUnit::Pounds => 2,
+        AmountUnit::Pence => 0,
+        AmountUnit::Measured => 3,
+    };
+    let mut float = |number: Option<f64>| {
+        let scaled = number.map(|number| (number * f64::from(10i32.pow(places))).round());
+        let fits = scaled.is_none_or(|scaled| scaled.abs() < f64::from(i32::MAX));
+        bad += u64::from(!fits);
+        scaled.filter(|_| fits).map_or(Event::NO_AMOUNT, |scaled| scaled as i32)
+    };
+    match array.data_type() {
+        DataType::Float64 => out.extend(array.as_primitive::<Float64Type>().iter().map(float)),
+        DataType::Float32 => {
+            out.extend(array.as_primitive::<Float32Type>().iter().map(|number| float(number.map(f64::from))))
+        }
+        DataType::Decimal128(_, scale) => {
+            let scale = i32::from(*scale) - places as i32;
+            for number in array.as_primitive::<Decimal128Type>() {
+                let scaled = number.map(|number| match scale {
+                    0.. => crate::number::divide_rounded(number, 10i128.pow(scale as u32)),
+                    _ => number.saturating_mul(10i128.pow(scale.unsigned_abs())),
+                });
+                let fits = scaled.and_then(|scaled| i32::try_from(scaled).ok());
+                bad += u64::from(scaled.is_some() && fits.is_none());
+                out.push(fits.unwrap_or(Event::NO_AMOUNT));
+            }
+        }
+        DataType::Dictionary(_, values) if **values == DataType::Utf8 => {
+            let mut dictionary = KnownDictionary::default();
+            dictionary.each_row(array, Event::NO_AMOUNT, out, |values, worked_out| {
+                for_each_text(values, name, |text| worked_out.push(decimal(text, places, &mut bad)))
+            })?;
+        }
+        _ => for_each_text(array, name, |text| {
+            let amount = decimal(text, places, &mut bad);
+            out.push(amount);
+        })?,
+    }
+    Ok(bad)
+}
+
+/// A written decimal in units of ten to the minus `places`, halves away from zero.
+fn decimal(text: Option<&[u8]>, places: u32, bad: &mut u64) -> i32 {
+    let text = text.unwrap_or_default().trim_ascii();
+    if text.is_empty() || text.eq_ignore_ascii_case(b"null") {
+        return Event::NO_AMOUNT;
+    }
+    let amount = std::str::from_utf8(text).ok().and_then(|text| {
+        let (sign, digits) = match text.strip_prefix('-') {
+            Some(digits) => (-1, digits),
+            None => (1, text.strip_prefix('£').unwrap_or(text)),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        if !(whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit())
+            && !digits.is_empty()
+            && digits != ".")
+        {
+            return None;
+        }
+        let mut number: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+        for place in 0..=places as usize {
+            number =
+                number.checked_mul(10)? + i128::from(fraction.as_bytes().get(place).map_or(0, |digit| digit - b'0'));
+        }
+        i32::try_from(sign * crate::number::divide_rounded(number, 10)).ok()
+    });
+    *bad += u64::from(amount.is_none());
+    amount.unwrap_or(Event::NO_AMOUNT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray};
+
+    fn days(array: ArrayRef) -> Vec<i32> {
+        let column = DayColumn { column: "d".to_owned(), null: vec!["1800-01-01".to_owned()] };
+        let mut out = Vec::new();
+        DayReader::new(&column).read(&array, "d", &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn a_date_is_one_day_however_it_is_written() {
+        let expected = Day::parse(b"2016-04-01").unwrap().0;
+        let text = StringArray::from(vec![
+            Some("2016-04-01"),
+            Some("20160401"),
+            Some("01/04/2016"),
+            Some("2016-04-01 00:00:00"),
+            Some("2016-04-01T09:30"),
+            None,
+            Some(""),
+            Some("1800-01-01"),
+            Some("18000101"),
+            Some("NULL"),
+            Some("2016-02-30"),
+            Some("soon"),
+        ]);
+        let mut wanted = vec![expected; 5];
+        wanted.extend([NO_DAY; 5]);
+        wanted.extend([BAD_DAY; 2]);
+        assert_eq!(days(Arc::new(text.clone())), wanted);
+        let dictionary: DictionaryArray<Int32Type> = text.iter().collect();
+        assert_eq!(days(Arc::new(dictionary)), wanted);
+        assert_eq!(days(Arc::new(Int32Array::from(vec![20160401, 18000101]))), [expected, NO_DAY]);
+        assert_eq!(days(Arc::new(arrow_array::Date32Array::from(vec![Some(expected), None]))), [expected, NO_DAY]);
+        let millis = arrow_array::TimestampMillisecondArray::from(vec![i64::from(expected) * 86_400_000 + 5, -1]);
+        assert_eq!(days(Arc::new(millis)), [expected, -1]);
+    }
+
+    #[test]
+    fn amounts_are_exact_in_their_unit() {
+        let text: ArrayRef =
+            Arc::new(StringArray::from(vec!["12.345", "0.005", "-1.5", "£3", "", "high", "7", ".5", "99999999999"]));
+        let mut out = Vec::new();
+        assert_eq!(read_amounts(&text, AmountUnit::Pounds, "c", &mut out).unwrap(), 2);
+        let none = Event::NO_AMOUNT;
+        assert_eq!(out, [1235, 1, -150, 300, none, none, 700, 50, none]);
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![Some(48.1), None, Some(f64::NAN)]));
+        assert_eq!(read_amounts(&floats, AmountUnit::Measured, "c", &mut out).unwrap(), 1);
+        assert_eq!(out, [48_100, none, none]);
+    }
+
+    #[test]
+    fn codes_that_went_through_a_float_are_refused() {
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![1e15]));
+        assert!(
+            for_each_text(&floats, "snomed_code", |_| ())
+                .unwrap_err()
+                .to_string()
+                .contains("\"snomed_code\" holds floats")
+        );
+        let integers: ArrayRef = Arc::new(Int64Array::from(vec![1011481000000105]));
+        for_each_text(&integers, "c", |text| assert_eq!(text, Some(&b"1011481000000105"[..]))).unwrap();
+    }
+}

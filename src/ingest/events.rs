@@ -1,0 +1,516 @@
+//! Rows that are events or intervals: one row, one event.
+//!
+//! Each thread reads batches with tables of its own; [`EventReader::finish`] brings the threads together. The order
+//! of checks is the order of what they cost: what the row is, then whose, then when.
+
+use std::sync::Mutex;
+
+use anyhow::Result;
+use arrow_array::ArrayRef;
+use arrow_schema::DataType;
+use rayon::prelude::*;
+
+use super::classify::{self, BLANK, IRRELEVANT, Reading, RowConcepts, ValueId, ValueReader};
+use super::column::{self, BAD_DAY, DayReader, KnownDictionary, NO_DAY, for_each_text};
+use super::counts::{Counts, Rule};
+use super::files::Batch;
+use super::layout::LayoutFile;
+use crate::day::Day;
+use crate::event::Event;
+use crate::measure::plan::{Concept, Plan};
+use crate::model::library::Library;
+use crate::person::{Found, Spine, key_of};
+use crate::timeline::Row;
+
+/// What every reader of a run needs.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub plan: &'a Plan,
+    pub library: &'a Library,
+    pub spine: &'a Spine,
+    /// Events from here on are not read.
+    pub horizon: Day,
+}
+
+/// A person's number, or one of the three below.
+pub const UNKNOWN: u32 = u32::MAX;
+pub const OPTED_OUT: u32 = u32::MAX - 1;
+pub const NOBODY: u32 = u32::MAX - 2;
+
+/// Reads a column of pseudonyms into numbers on the spine.
+#[derive(Default)]
+pub struct PersonReader {
+    last: Vec<u8>,
+    last_person: u32,
+    dictionary: KnownDictionary<u32>,
+}
+
+impl PersonReader {
+    /// The person of each row that `is_asked` about; the others are [`NOBODY`].
+    pub fn read(
+        &mut self,
+        array: &ArrayRef,
+        name: &str,
+        spine: &Spine,
+        is_asked: impl Fn(usize) -> bool,
+        out: &mut Vec<u32>,
+    ) -> Result<()> {
+        out.clear();
+        if let DataType::Dictionary(..) = array.data_type() {
+            let mut dictionary = std::mem::take(&mut self.dictionary);
+            let read = dictionary.each_row(array, NOBODY, out, |distinct, worked_out| {
+                for_each_text(distinct, name, |text| worked_out.push(self.person(text, spine)))
+            });
+            self.dictionary = dictionary;
+            return read;
+        }
+        let mut row = 0;
+        for_each_text(array, name, |text| {
+            let person = if is_asked(row) { self.person(text, spine) } else { NOBODY };
+            out.push(person);
+            row += 1;
+        })
+    }
+
+    fn person(&mut self, text: Option<&[u8]>, spine: &Spine) -> u32 {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return NOBODY };
+        if text != self.last {
+            self.last.clear();
+            self.last.extend_from_slice(text);
+            self.last_person = match spine.find(key_of(text)) {
+                Found::Person(person) => person,
+                Found::OptedOut => OPTED_OUT,
+                Found::Unknown if text.trim_ascii().is_empty() => NOBODY,
+                Found::Unknown => UNKNOWN,
+            };
+        }
+        self.last_person
+    }
+}
+
+/// A row that may have copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    person: u32,
+    key: u64,
+    newest: i32,
+    event: Event,
+}
+
+/// Reads the rows of one source, on any number of threads.
+pub struct EventReader<'a> {
+    context: Context<'a>,
+    layout: &'a LayoutFile,
+    shape: Shape,
+    threads: Vec<Mutex<Option<Thread>>>,
+}
+
+/// Which columns are read, and what for.
+struct Shape {
+    stream: usize,
+    /// The layout's fields that are read, each with its columns.
+    fields: Vec<FieldShape>,
+    wanted: Vec<(String, bool)>,
+    person: usize,
+    day: usize,
+    recorded: Option<usize>,
+    end: Option<usize>,
+    amount: Option<usize>,
+    newest: Option<usize>,
+    duplicate_key: Vec<usize>,
+}
+
+struct FieldShape {
+    /// Place in the layout.
+    layout: usize,
+    /// Place in the stream plan, where models ask about it.
+    planned: Option<usize>,
+    /// Words of which a row has to have one, where the layout says so.
+    keep: Option<Vec<Box<[u8]>>>,
+    columns: Vec<usize>,
+}
+
+impl Shape {
+    /// `None` where no model asks about the layout's stream.
+    fn new(layout: &LayoutFile, plan: &Plan) -> Option<Shape> {
+        let stream = plan.stream(layout.layout.stream.as_deref()?)?;
+        let mut wanted: Vec<(String, bool)> = Vec::new();
+        let mut want = |name: &str, optional: bool| {
+            wanted.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+                wanted.push((name.to_owned(), optional));
+                wanted.len() - 1
+            })
+        };
+        let person = want(&layout.person.column, false);
+        let day = want(&layout.day.as_ref()?.column, false);
+        let recorded = layout.recorded.as_ref().map(|recorded| want(&recorded.column, false));
+        let end = layout.end.as_ref().map(|end| want(&end.column, false));
+        let mut fields = Vec::new();
+        for (place, field) in layout.fields.iter().enumerate() {
+            let planned = plan.streams[stream].fields.iter().position(|planned| planned.name == field.name);
+            let keep = layout.keep.iter().find(|keep| keep.field == field.name);
+            if planned.is_none() && keep.is_none() {
+                continue;
+            }
+            let columns = field.columns.iter().map(|column| want(column, field.optional)).collect();
+            let keep = keep.map(|keep| keep.words.iter().map(|word| word.as_bytes().into()).collect());
+            fields.push(FieldShape { layout: place, planned, keep, columns });
+        }
+        let amount = layout.amount.as_ref().map(|amount| want(&amount.column, false));
+        let duplicates = layout.duplicates.as_ref();
+        let duplicate_key = duplicates
+            .map_or(Vec::new(), |duplicates| duplicates.columns.iter().map(|column| want(column, false)).collect());
+        let newest =
+            duplicates.and_then(|duplicates| duplicates.newest.as_ref()).map(|newest| want(&newest.column, false));
+        Some(Shape { stream, fields, person, day, recorded, end, amount, newest, duplicate_key, wanted })
+    }
+}
+
+/// The tables and rows of one thread.
+struct Thread {
+    people: PersonReader,
+    day: DayReader,
+    recorded: Option<DayReader>,
+    end: Option<DayReader>,
+    newest: Option<DayReader>,
+    fields: Vec<ValueReader>,
+    concepts: RowConcepts,
+    /// The concept of each value, for sources with one column; [`UNSEEN`] where not yet asked.
+    by_value: Vec<u32>,
+    rows: Vec<Row>,
+    candidates: Vec<Candidate>,
+    counts: Counts,
+    buffers: Buffers,
+}
+
+const UNSEEN: u32 = u32::MAX - 1;
+
+#[derive(Default)]
+struct Buffers {
+    values: Vec<Vec<ValueId>>,
+    concepts: Vec<u32>,
+    people: Vec<u32>,
+    days: Vec<i32>,
+    recorded: Vec<i32>,
+    ends: Vec<i32>,
+    newest: Vec<i32>,
+    amounts: Vec<i32>,
+    keys: Vec<u64>,
+}
+
+/// A concept slot for a row that is dropped before its concept is asked.
+const DROPPED: u32 = u32::MAX - 2;
+
+impl<'a> EventReader<'a> {
+    /// `None` where no model asks about the layout's stream.
+    pub fn new(context: Context<'a>, layout: &'a LayoutFile) -> Option<EventReader<'a>> {
+        let shape = Shape::new(layout, context.plan)?;
+        let threads = (0..rayon::current_num_threads() + 1).map(|_| Mutex::new(None)).collect();
+        Some(EventReader { context, layout, shape, threads })
+    }
+
+    /// Column names to read, and whether a file may lack them.
+    pub fn wanted(&self) -> &[(String, bool)] {
+        &self.shape.wanted
+    }
+
+    /// Takes one batch of rows; may be called from any thread of the pool.
+    ///
+    /// # Errors
+    /// A column of a type that cannot hold what it should. Rows with faults are counted, not errors.
+    pub fn take(&self, batch: &Batch) -> Result<()> {
+        let place = rayon::current_thread_index().map_or(0, |index| index + 1);
+        let mut slot = self.threads[place].lock().expect("no thread panicked while it held its tables");
+        slot.get_or_insert_with(|| self.new_thread()).take(self, batch)
+    }
+
+    fn new_thread(&self) -> Thread {
+        let layout = self.layout;
+        let plan = &self.context.plan.streams[self.shape.stream];
+        let system = |planned: usize| {
+            let field = self.shape.fields.iter().find(|field| field.planned == Some(planned))?;
+            classify::code_system(layout.fields[field.layout].system)
+        };
+        let systems: Vec<_> = (0..plan.fields.len()).map(system).collect();
+        Thread {
+            people: PersonReader::default(),
+            day: DayReader::new(layout.day.as_ref().expect("the shape has a day")),
+            recorded: layout.recorded.as_ref().map(DayReader::new),
+            end: layout.end.as_ref().map(DayReader::new),
+            newest: layout.duplicates.as_ref().and_then(|duplicates| duplicates.newest.as_ref()).map(DayReader::new),
+            fields: self.shape.fields.iter().map(|field| ValueReader::new(&layout.fields[field.layout])).collect(),
+            concepts: RowConcepts::new(self.shape.stream, plan, &systems),
+            by_value: Vec::new(),
+            rows: Vec::new(),
+            candidates: Vec::new(),
+            counts: Counts::default(),
+            buffers: Buffers::default(),
+        }
+    }
+
+    /// The rows as they are to be sorted, each thread's with its concepts, and the counts of all.
+    pub fn finish(self) -> Finished {
+        let threads: Vec<Thread> =
+            self.threads.into_iter().filter_map(|slot| slot.into_inner().expect("no thread panicked")).collect();
+        let mut finished = Finished::default();
+        let mut candidates = Vec::new();
+        for thread in threads {
+            finished.counts.add(thread.counts);
+            finished.parts.push((thread.concepts.concepts, thread.rows));
+            candidates.push(thread.candidates);
+        }
+        if !self.shape.duplicate_key.is_empty() {
+            finished.drop_copies(candidates);
+        }
+        finished
+    }
+}
+
+/// What a source left behind: rows whose concepts are numbered within their part.
+#[derive(Default)]
+pub struct Finished {
+    pub parts: Vec<(Vec<Concept>, Vec<Row>)>,
+    pub counts: Counts,
+}
+
+impl Finished {
+    /// Of rows that are copies of each other, the newest is kept; of equally new ones, the last in full order.
+    fn drop_copies(&mut self, candidates: Vec<Vec<Candidate>>) {
+        let tables: Vec<&[Concept]> = self.parts.iter().map(|(concepts, _)| &concepts[..]).collect();
+        let (concepts, places) = classify::merge_concepts(&tables);
+        let mut all = Vec::with_capacity(candidates.iter().map(Vec::len).sum());
+        for (part, places) in candidates.into_iter().zip(&places) {
+            all.extend(part.into_iter().map(|mut candidate| {
+                candidate.event.concept = places[candidate.event.concept as usize];
+                candidate
+            }));
+        }
+        all.par_sort_unstable();
+        let copies = |one: &Candidate, two: &Candidate| (one.person, one.key) == (two.person, two.key);
+        let mut rows = Vec::with_capacity(all.len());
+        for (place, candidate) in all.iter().enumerate() {
+            match all.get(place + 1) {
+                Some(next) if copies(candidate, next) => self.counts.drop_row(Rule::Duplicate),
+                _ => rows.push(Row { person: candidate.person, event: candidate.event }),
+            }
+        }
+        self.counts.used += rows.len() as u64;
+        self.parts = vec![(concepts, rows)];
+    }
+}
+
+impl Thread {
+    fn take(&mut self, reader: &EventReader, batch: &Batch) -> Result<()> {
+        let (shape, layout) = (&reader.shape, reader.layout);
+        let name = |column: usize| shape.wanted[column].0.as_str();
+        let column = |column: usize| batch.columns[column].as_ref().expect("required columns are there");
+        self.counts.rows += batch.rows as u64;
+        self.read_values(reader, batch)?;
+        self.name_concepts(reader, batch);
+        let concepts = &self.buffers.concepts;
+        let is_asked = |row: usize| concepts[row] < DROPPED;
+        self.people.read(
+            column(shape.person),
+            name(shape.person),
+            reader.context.spine,
+            is_asked,
+            &mut self.buffers.people,
+        )?;
+        self.day.read(column(shape.day), name(shape.day), &mut self.buffers.days)?;
+        if let (Some(reader), Some(place)) = (&mut self.recorded, shape.recorded) {
+            reader.read(column(place), name(place), &mut self.buffers.recorded)?;
+        }
+        if let (Some(reader), Some(place)) = (&mut self.end, shape.end) {
+            reader.read(column(place), name(place), &mut self.buffers.ends)?;
+        }
+        if let (Some(reader), Some(place)) = (&mut self.newest, shape.newest) {
+            reader.read(column(place), name(place), &mut self.buffers.newest)?;
+        }
+        if let (Some(amount), Some(place)) = (&layout.amount, shape.amount) {
+            let bad = column::read_amounts(column(place), amount.unit, name(place), &mut self.buffers.amounts)?;
+            self.counts.bad_amounts += bad;
+        }
+        if !shape.duplicate_key.is_empty() {
+            read_keys(shape, batch, &mut self.buffers.keys)?;
+        }
+        for row in 0..batch.rows {
+            self.take_row(reader, batch, row);
+        }
+        Ok(())
+    }
+
+    /// The values of every field column of the batch, one buffer a column.
+    fn read_values(&mut self, reader: &EventReader, batch: &Batch) -> Result<()> {
+        let columns: usize = reader.shape.fields.iter().map(|field| field.columns.len()).sum();
+        self.buffers.values.resize_with(columns, Vec::new);
+        let mut buffer = 0;
+        for (field, values) in reader.shape.fields.iter().zip(&mut self.fields) {
+            for &column in &field.columns {
+                let out = &mut self.buffers.values[buffer];
+                match &batch.columns[column] {
+                    Some(array) => values.read(array, &reader.shape.wanted[column].0, out)?,
+                    None => {
+                        out.clear();
+                        out.resize(batch.rows, BLANK);
+                    }
+                }
+                buffer += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The concept of every row of the batch.
+    fn name_concepts(&mut self, reader: &EventReader, batch: &Batch) {
+        let mut concepts = std::mem::take(&mut self.buffers.concepts);
+        concepts.clear();
+        concepts.resize(batch.rows, IRRELEVANT);
+        self.set_aside_faults(reader, batch, &mut concepts);
+        let planned: Vec<(usize, usize, usize)> = planned_columns(&reader.shape);
+        let of: Vec<usize> = planned.iter().map(|(_, _, planned)| *planned).collect();
+        let (fields, buffers) = (&self.fields, &self.buffers);
+        let value = |column: usize, value: ValueId| fields[planned[column].0].values.values[value as usize].0.clone();
+        if let [(_, buffer, _)] = planned[..] {
+            for (row, concept) in concepts.iter_mut().enumerate().filter(|(_, concept)| **concept != DROPPED) {
+                let of_row = buffers.values[buffer][row] as usize;
+                if self.by_value.len() <= of_row {
+                    self.by_value.resize(of_row + 1, UNSEEN);
+                }
+                if self.by_value[of_row] == UNSEEN {
+                    self.by_value[of_row] = self.concepts.of(&[of_row as ValueId], &of, &value, reader.context.library);
+                }
+                *concept = self.by_value[of_row];
+            }
+        } else {
+            let mut of_row = Vec::with_capacity(planned.len());
+            for (row, concept) in concepts.iter_mut().enumerate().filter(|(_, concept)| **concept != DROPPED) {
+                of_row.clear();
+                of_row.extend(planned.iter().map(|(_, buffer, _)| buffers.values[*buffer][row]));
+                *concept = self.concepts.of(&of_row, &of, &value, reader.context.library);
+            }
+        }
+        self.buffers.concepts = concepts;
+    }
+
+    /// Rejects rows with unknown codes, drops rows of kinds that the layout does not take, counts malformed codes.
+    fn set_aside_faults(&mut self, reader: &EventReader, batch: &Batch, concepts: &mut [u32]) {
+        let mut buffer = 0;
+        for (field, values) in reader.shape.fields.iter().zip(&self.fields) {
+            let readings = &values.values.values;
+            let is_clean = readings.iter().all(|(_, reading)| matches!(reading, Reading::Value | Reading::Blank));
+            for &column in &field.columns {
+                let cells = &self.buffers.values[buffer];
+                buffer += 1;
+                if is_clean && field.keep.is_none() {
+                    continue;
+                }
+                let name = &reader.shape.wanted[column].0;
+                for (row, cell) in
+                    cells.iter().enumerate().filter(|(row, _)| concepts[*row] != DROPPED).collect::<Vec<_>>()
+                {
+                    let (value, reading) = &readings[*cell as usize];
+                    match reading {
+                        Reading::Unknown => {
+                            self.counts.reject(batch.file, batch.first_row + row as u64, name, Rule::UnknownCode);
+                            concepts[row] = DROPPED;
+                        }
+                        Reading::Malformed => {
+                            *self
+                                .counts
+                                .malformed
+                                .entry(reader.layout.fields[field.layout].name.clone())
+                                .or_default() += 1;
+                        }
+                        _ if field.keep.as_ref().is_some_and(|keep| !keep.contains(value)) => {
+                            self.counts.drop_row(Rule::NotOfThisKind);
+                            concepts[row] = DROPPED;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_row(&mut self, reader: &EventReader, batch: &Batch, row: usize) {
+        let buffers = &self.buffers;
+        let shape = &reader.shape;
+        let concept = buffers.concepts[row];
+        if concept >= DROPPED {
+            if concept == IRRELEVANT {
+                self.counts.drop_row(Rule::NotAskedFor);
+            }
+            return;
+        }
+        let place = batch.first_row + row as u64;
+        let name = |column: usize| shape.wanted[column].0.as_str();
+        let person = buffers.people[row];
+        match person {
+            UNKNOWN => return self.counts.drop_row(Rule::NotOnRegister),
+            OPTED_OUT => return self.counts.drop_row(Rule::OptedOut),
+            NOBODY => return self.counts.reject(batch.file, place, name(shape.person), Rule::NoPerson),
+            _ => {}
+        }
+        let day = buffers.days[row];
+        match day {
+            NO_DAY => return self.counts.reject(batch.file, place, name(shape.day), Rule::NoDate),
+            BAD_DAY => return self.counts.reject(batch.file, place, name(shape.day), Rule::BadDate),
+            _ if day >= reader.context.horizon.0 => return self.counts.drop_row(Rule::AfterLastAsOf),
+            _ => {}
+        }
+        let mut event = Event { day, concept, amount: Event::NO_AMOUNT, days: 0, known_after: 0 };
+        if shape.amount.is_some() {
+            event.amount = buffers.amounts[row];
+        }
+        if shape.recorded.is_some() && buffers.recorded[row] > day {
+            event.known_after = (buffers.recorded[row] - day).min(i32::from(u16::MAX)) as u16;
+        }
+        if let Some(end) = shape.end {
+            match buffers.ends[row] {
+                NO_DAY => event.days = Event::OPEN,
+                BAD_DAY => return self.counts.reject(batch.file, place, name(end), Rule::BadDate),
+                last if last < day => {
+                    return self.counts.reject(batch.file, place, name(end), Rule::EndsBeforeItStarts);
+                }
+                last => event.days = (last - day + 1).min(i32::from(Event::OPEN) - 1) as u16,
+            }
+        }
+        if shape.duplicate_key.is_empty() {
+            self.counts.used += 1;
+            self.rows.push(Row { person, event });
+        } else {
+            let newest = if shape.newest.is_some() { buffers.newest[row] } else { NO_DAY };
+            self.candidates.push(Candidate { person, key: buffers.keys[row], newest, event });
+        }
+    }
+}
+
+/// Columns that decide the concept: field reader, buffer, and the field's place in the stream plan.
+fn planned_columns(shape: &Shape) -> Vec<(usize, usize, usize)> {
+    let mut planned = Vec::new();
+    let mut buffer = 0;
+    for (reader, field) in shape.fields.iter().enumerate() {
+        for _ in &field.columns {
+            planned.extend(field.planned.map(|place| (reader, buffer, place)));
+            buffer += 1;
+        }
+    }
+    planned
+}
+
+/// One hash a row of the columns by which copies are known; the person is told apart beside it.
+fn read_keys(shape: &Shape, batch: &Batch, out: &mut Vec<u64>) -> Result<()> {
+    out.clear();
+    out.resize(batch.rows, 0);
+    for &column in shape.duplicate_key.iter().filter(|column| **column != shape.person) {
+        let mut row = 0;
+        let array = batch.columns[column].as_ref().expect("required columns are there");
+        let plain = super::column::plain(array)?;
+        for_each_text(&plain, &shape.wanted[column].0, |text| {
+            let text = text.unwrap_or_default().trim_ascii();
+            out[row] = xxhash_rust::xxh3::xxh3_64_with_seed(text, out[row]);
+            row += 1;
+        })?;
+    }
+    Ok(())
+}

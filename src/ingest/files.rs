@@ -1,0 +1,502 @@
+//! Input files: finding them, naming what is wrong with them, and reading them as batches of columns.
+//!
+//! A file is recognised by its name and its first bytes, and is called by the same name in every message and output:
+//! its path from the folder that patterns start from. [`read`] hands the wanted columns on in batches, from several
+//! threads at once and in no stated order; each batch says which rows it holds. What a column means is not known here.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
+use arrow_buffer::NullBuffer;
+use sha2::{Digest, Sha256};
+
+use super::layout::Encoding;
+use super::{csv, parquet};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    Csv,
+    CsvGz,
+    CsvZst,
+    Parquet,
+}
+
+/// One input file, as it was when it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFile {
+    pub path: PathBuf,
+    /// The path from the base folder, with `/` on every system: what messages and outputs call the file.
+    pub name: String,
+    pub format: Format,
+    pub bytes: u64,
+    pub modified: Option<SystemTime>,
+    /// Columns that the names of its folders state, as in `year=2015/practice=A81001/`; `None` is a missing value.
+    pub partitions: Vec<(String, Option<String>)>,
+}
+
+impl InputFile {
+    /// Nothing, where the file is still as it was found.
+    pub fn check_unchanged(&self) -> Result<()> {
+        let now = fs::metadata(&self.path).with_context(|| format!("failed to look at {}", self.name))?;
+        let (name, bytes) = (&self.name, self.bytes);
+        ensure!(now.len() == bytes, "{name} changed while it was read: it had {bytes} bytes, and has {}", now.len());
+        ensure!(now.modified().ok() == self.modified, "{name} changed while it was read: it has been written since");
+        Ok(())
+    }
+}
+
+/// How CSV files are written; Parquet needs none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CsvDialect {
+    pub delimiter: u8,
+    pub encoding: Encoding,
+    /// About how many bytes are parsed at a time; the rows are the same for any number.
+    pub block_bytes: usize,
+}
+
+impl CsvDialect {
+    /// Larger blocks share less well between threads and leave the cache; smaller ones cost more batches.
+    pub const BLOCK_BYTES: usize = 1 << 20;
+}
+
+impl Default for CsvDialect {
+    fn default() -> Self {
+        CsvDialect { delimiter: b',', encoding: Encoding::Utf8, block_bytes: CsvDialect::BLOCK_BYTES }
+    }
+}
+
+/// A column that the caller asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    pub name: &'a str,
+    /// A file may lack it.
+    pub optional: bool,
+}
+
+/// Neighbouring rows of one file.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Index into the files that were asked for.
+    pub file: usize,
+    /// The number of its first row: in a CSV file as a spreadsheet counts, so the header is row 1; in Parquet from 1.
+    pub first_row: u64,
+    /// In the order of the wanted columns; `None` is an optional column that this file lacks.
+    pub columns: Vec<Option<ArrayRef>>,
+    pub rows: usize,
+}
+
+/// How many rows each file had, in the order of the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadCounts {
+    pub rows_per_file: Vec<u64>,
+}
+
+impl ReadCounts {
+    pub fn rows(&self) -> u64 {
+        self.rows_per_file.iter().sum()
+    }
+}
+
+/// All files of the given paths, globs and folders, each once, in the order of their names.
+///
+/// Folders are searched at any depth for names that end as CSV or Parquet files do; names that begin with `.` or `_`
+/// are left out, as other engines do. A file that is named outright, or by a glob, may be called anything.
+///
+/// # Errors
+/// Every problem: each pattern that matches nothing, and each file that is empty, unreadable or not what its name says.
+pub fn find(base: &Path, patterns: &[String]) -> Result<Vec<InputFile>, Vec<String>> {
+    let mut problems = Vec::new();
+    // By the real path, so that two patterns for one file read it once.
+    let mut found = BTreeMap::new();
+    for pattern in patterns {
+        match paths_of(base, pattern) {
+            Ok(paths) if paths.is_empty() => problems.push(no_match(base, pattern)),
+            Ok(paths) => found.extend(paths.into_iter().map(|path| (fs::canonicalize(&path).ok(), path))),
+            Err(error) => problems.push(format!("\"{pattern}\": {error:#}")),
+        }
+    }
+    let mut paths: Vec<PathBuf> = found.into_values().collect();
+    paths.sort_unstable();
+    let mut files = Vec::new();
+    for path in paths {
+        match recognise(base, path) {
+            Ok(file) => files.push(file),
+            Err(error) => problems.push(format!("{error:#}")),
+        }
+    }
+    if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
+fn no_match(base: &Path, pattern: &str) -> String {
+    let path = base.join(pattern);
+    if path.is_dir() {
+        format!("\"{pattern}\": the folder holds no CSV or Parquet file")
+    } else if pattern.contains(['*', '?', '[']) {
+        format!("\"{pattern}\": no file matches, looked for from {}", base.display())
+    } else {
+        format!("\"{pattern}\": no such file, looked for at {}", path.display())
+    }
+}
+
+fn paths_of(base: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
+    ensure!(!pattern.is_empty(), "a path is missing between the quotes");
+    let path = base.join(pattern);
+    let mut files = Vec::new();
+    if path.exists() {
+        // A name may hold a bracket; what is there is taken as it stands before it is taken for a pattern.
+        add_files(path, &mut files)?;
+        return Ok(files);
+    }
+    let absolute = Path::new(pattern).is_absolute();
+    let escaped = glob::Pattern::escape(&base.to_string_lossy());
+    let full = if absolute { pattern.to_owned() } else { Path::new(&escaped).join(pattern).to_string_lossy().into() };
+    for entry in glob::glob(&full).context("not a pattern that can be searched for")? {
+        add_files(entry.map_err(|error| anyhow!("{}: {}", error.path().display(), error.error()))?, &mut files)?;
+    }
+    Ok(files)
+}
+
+fn add_files(path: PathBuf, files: &mut Vec<PathBuf>) -> Result<()> {
+    if !path.is_dir() {
+        files.push(path);
+        return Ok(());
+    }
+    let context = || format!("failed to list the folder {}", path.display());
+    for entry in fs::read_dir(&path).with_context(context)? {
+        let entry = entry.with_context(context)?;
+        let name = entry.file_name().to_string_lossy().to_lowercase();
+        let data = format_of_name(&name).is_some();
+        if !name.starts_with(['.', '_']) && (data || entry.path().is_dir()) {
+            add_files(entry.path(), files)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the end of a name in lower case promises.
+fn format_of_name(name: &str) -> Option<Format> {
+    match name.rsplit_once('.')?.1 {
+        "csv" | "txt" | "tsv" | "psv" => Some(Format::Csv),
+        "gz" => Some(Format::CsvGz),
+        "zst" => Some(Format::CsvZst),
+        "parquet" | "pq" | "parq" => Some(Format::Parquet),
+        _ => None,
+    }
+}
+
+fn recognise(base: &Path, path: PathBuf) -> Result<InputFile> {
+    let name = name_of(base, &path);
+    let context = || format!("failed to read {name}");
+    let mut first = Vec::new();
+    let file = File::open(&path).with_context(context)?;
+    let metadata = file.metadata().with_context(context)?;
+    ensure!(metadata.is_file(), "{name} is not a regular file");
+    file.take(4).read_to_end(&mut first).with_context(context)?;
+    ensure!(metadata.len() > 0, "{name} is empty: it has no header and no rows");
+    let promised = format_of_name(&path.to_string_lossy().to_lowercase());
+    let seen = match first.as_slice() {
+        [0x1f, 0x8b, ..] => Format::CsvGz,
+        [0x28, 0xb5, 0x2f, 0xfd] => Format::CsvZst,
+        b"PAR1" => Format::Parquet,
+        _ => Format::Csv,
+    };
+    match (promised, seen) {
+        (Some(Format::Parquet), Format::CsvGz | Format::CsvZst | Format::Csv) => {
+            bail!("{name} is not a Parquet file: it does not begin with PAR1")
+        }
+        (Some(Format::CsvGz), Format::Csv) => bail!("{name} is not a gzip file, as its name says"),
+        (Some(Format::CsvZst), Format::Csv) => bail!("{name} is not a zstandard file, as its name says"),
+        _ => {}
+    }
+    let partitions = partitions_of(&name);
+    Ok(InputFile { path, name, format: seen, bytes: metadata.len(), modified: metadata.modified().ok(), partitions })
+}
+
+fn name_of(base: &Path, path: &Path) -> String {
+    let path = path.strip_prefix(base).unwrap_or(path);
+    let mut name = String::new();
+    for part in path.components() {
+        if !name.is_empty() && !name.ends_with('/') {
+            name.push('/');
+        }
+        match part {
+            Component::RootDir => name.push('/'),
+            part => name.push_str(&part.as_os_str().to_string_lossy()),
+        }
+    }
+    name
+}
+
+fn partitions_of(name: &str) -> Vec<(String, Option<String>)> {
+    let folders = name.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let stated = folders.split('/').filter_map(|folder| folder.split_once('='));
+    let value = |text: &str| (text != "__HIVE_DEFAULT_PARTITION__").then(|| percent_decoded(text));
+    stated.map(|(column, text)| (percent_decoded(column), value(text))).collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = if *first == b'%' { tail.get(..2).and_then(|hex| str::from_utf8(hex).ok()) } else { None };
+        let code = code.filter(|hex| !hex.starts_with('+')).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+/// The names of a file's columns, without reading its rows; columns that its folders state come last.
+pub fn header(file: &InputFile, dialect: &CsvDialect) -> Result<Vec<String>> {
+    let mut names = match file.format {
+        Format::Parquet => parquet::header(file)?,
+        Format::Csv | Format::CsvGz | Format::CsvZst => csv::header(file, dialect)?,
+    };
+    for (name, _) in &file.partitions {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    Ok(names)
+}
+
+/// The SHA-256 of a file's bytes, in lower-case hexadecimal.
+pub fn sha256(path: &Path) -> Result<String> {
+    let context = || format!("failed to read {}", path.display());
+    let mut file = File::open(path).with_context(context)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            Ok(bytes) => hash.update(&buffer[..bytes]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).with_context(context),
+        }
+    }
+}
+
+/// Wanted names that the header lacks, each with the name in the header that is most like it, if any is.
+pub fn missing_columns(header: &[String], wanted: &[&str]) -> Vec<(String, Option<String>)> {
+    let missing = wanted.iter().filter(|name| !header.iter().any(|found| found == *name));
+    missing.map(|name| (name.to_string(), nearest(header, name))).collect()
+}
+
+fn nearest(header: &[String], name: &str) -> Option<String> {
+    let plain = |text: &str| text.to_lowercase().replace([' ', '_', '-'], "");
+    let name = plain(name);
+    let likeness = |found: &String| strsim::jaro_winkler(&plain(found), &name);
+    let scored = header.iter().map(|found| (likeness(found), found)).filter(|(score, _)| *score >= 0.8);
+    // Of equals the first in the header.
+    let best = scored.reduce(|best, next| if next.0.total_cmp(&best.0) == Ordering::Greater { next } else { best });
+    best.map(|(_, found)| found.clone())
+}
+
+/// Where the values of a wanted column come from.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// The file's column with this index.
+    Column(usize),
+    /// The names of the file's folders: one value for all rows, or none.
+    Folder(ArrayRef),
+    Absent,
+}
+
+/// One origin for each wanted column.
+///
+/// # Errors
+/// All missing columns at once, each with the nearest name that is there; a wanted column that the header has twice.
+pub(super) fn origins(file: &InputFile, header: &[String], wanted: &[Wanted]) -> Result<Vec<Origin>> {
+    let name = &file.name;
+    let mut all = header.to_vec();
+    all.extend(file.partitions.iter().map(|(column, _)| column.clone()));
+    let needed: Vec<&str> = wanted.iter().filter(|column| !column.optional).map(|column| column.name).collect();
+    let missing = missing_columns(&all, &needed);
+    if !missing.is_empty() {
+        let hint = if header.len() == 1 { "; the header has one column, so check the delimiter" } else { "" };
+        bail!("{name}: {}{hint}", describe_missing(&missing));
+    }
+    let origin = |column: &Wanted| -> Result<Origin> {
+        let mut places = header.iter().enumerate().filter(|(_, found)| *found == column.name);
+        if let Some((index, _)) = places.next() {
+            let more = places.count();
+            ensure!(more == 0, "{name}: the header has column \"{}\" {} times", column.name, more + 1);
+            return Ok(Origin::Column(index));
+        }
+        let stated = file.partitions.iter().find(|(found, _)| found == column.name);
+        Ok(stated.map_or(Origin::Absent, |(_, value)| Origin::Folder(Arc::new(StringArray::from(vec![value.clone()])))))
+    };
+    wanted.iter().map(origin).collect()
+}
+
+/// The missing columns of one file in words: `no column "sex"; no column "dob" (the nearest is "dob_month")`.
+pub fn describe_missing(missing: &[(String, Option<String>)]) -> String {
+    let words = missing.iter().map(|(name, nearest)| match nearest {
+        Some(nearest) => format!("no column \"{name}\" (the nearest is \"{nearest}\")"),
+        None => format!("no column \"{name}\""),
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
+/// The value of a folder's name, once for each row.
+pub(super) fn repeated(value: &ArrayRef, rows: usize) -> Result<ArrayRef> {
+    let nulls = value.is_null(0).then(|| NullBuffer::new_null(rows));
+    let keys = Int32Array::new(vec![0; rows].into(), nulls);
+    Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, value.clone())?))
+}
+
+/// Hands every row of the files to the sink, in batches of the wanted columns.
+///
+/// # Shape
+/// CSV columns are text (`Utf8`) in which an empty field without quotes is null. Parquet columns keep their types, but
+/// text is `Dictionary(Int32, Utf8)` where the file stores a row group's column with a dictionary, whose values are
+/// then the same array in all batches of the row group, and `Utf8` elsewhere. A column stated by folders is a
+/// dictionary of one value. The sink is called from the threads of the current rayon pool.
+/// # Errors
+/// The first problem by file and row, whatever the number of threads: a file that cannot be read, ends in the middle
+/// of a row or changes while it is read, a missing column, or what the sink returns.
+pub fn read(
+    files: &[InputFile],
+    wanted: &[Wanted],
+    dialect: &CsvDialect,
+    sink: &(dyn Fn(Batch) -> Result<()> + Sync),
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<ReadCounts> {
+    let rows = files.iter().map(|_| AtomicU64::new(0)).collect();
+    let task = Task { files, wanted, dialect, sink, progress, rows, failure: Failure::default(), waiting: 0.into() };
+    let jobs = Mutex::new(Jobs { next_file: 0, groups: None });
+    let lanes = rayon::current_num_threads();
+    rayon::scope(|scope| {
+        for _ in 0..lanes {
+            scope.spawn(|scope| run_lane(&task, &jobs, scope));
+        }
+    });
+    match task.failure.first.into_inner() {
+        Ok(Some((_, error))) => Err(error),
+        Ok(None) => Ok(ReadCounts { rows_per_file: task.rows.into_iter().map(AtomicU64::into_inner).collect() }),
+        Err(_) => bail!("a thread stopped while it noted a failure"),
+    }
+}
+
+/// What all threads of one [`read`] share.
+pub(super) struct Task<'a> {
+    pub files: &'a [InputFile],
+    pub wanted: &'a [Wanted<'a>],
+    pub dialect: &'a CsvDialect,
+    sink: &'a (dyn Fn(Batch) -> Result<()> + Sync),
+    pub progress: &'a (dyn Fn(u64) + Sync),
+    rows: Vec<AtomicU64>,
+    pub failure: Failure,
+    /// Blocks of CSV that have been handed to other threads and are not parsed yet.
+    pub waiting: AtomicUsize,
+}
+
+impl Task<'_> {
+    pub(super) fn deliver(&self, batch: Batch) -> Result<()> {
+        self.rows[batch.file].fetch_add(batch.rows as u64, Relaxed);
+        (self.sink)(batch)
+    }
+}
+
+/// A row of a file: earlier places win over later ones.
+pub(super) type Place = (usize, u64);
+
+/// The failure at the earliest place so far.
+///
+/// Work at earlier places goes on after a failure, and work at later ones does not: so the failure that is left at the
+/// end is the first in the data, and not the first in time.
+#[derive(Default)]
+pub(super) struct Failure {
+    first: Mutex<Option<(Place, anyhow::Error)>>,
+    panicked: AtomicBool,
+}
+
+impl Failure {
+    pub(super) fn note(&self, place: Place, error: anyhow::Error) {
+        let Ok(mut first) = self.first.lock() else { return };
+        if first.as_ref().is_none_or(|(earliest, _)| place < *earliest) {
+            *first = Some((place, error));
+        }
+    }
+
+    /// Whether work at this place can no longer matter.
+    pub(super) fn is_before(&self, place: Place) -> bool {
+        let first = |first: &Option<(Place, anyhow::Error)>| first.as_ref().is_some_and(|(first, _)| *first < place);
+        self.panicked.load(Relaxed) || self.first.lock().map_or(true, |guard| first(&guard))
+    }
+
+    /// Stops all other work if the thread panics before the guard is dropped; the panic itself is rayon's to carry.
+    pub(super) fn guard(&self) -> PanicGuard<'_> {
+        PanicGuard(&self.panicked)
+    }
+}
+
+pub(super) struct PanicGuard<'a>(&'a AtomicBool);
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Relaxed);
+        }
+    }
+}
+
+enum Job {
+    /// A CSV file, which shares its blocks out by itself.
+    Text(usize),
+    Group(Arc<parquet::Opened>, usize),
+}
+
+/// Files and row groups in order, each given out once; the footers of at most one file are held for what is to come.
+struct Jobs {
+    next_file: usize,
+    groups: Option<(Arc<parquet::Opened>, usize)>,
+}
+
+impl Jobs {
+    fn next(&mut self, task: &Task) -> Option<Job> {
+        loop {
+            if let Some((opened, next)) = &mut self.groups {
+                if *next < opened.groups() {
+                    *next += 1;
+                    return Some(Job::Group(opened.clone(), *next - 1));
+                }
+                self.groups = None;
+            }
+            let file = self.next_file;
+            self.next_file += 1;
+            if file >= task.files.len() || task.failure.is_before((file, 0)) {
+                return None;
+            }
+            if task.files[file].format != Format::Parquet {
+                return Some(Job::Text(file));
+            }
+            match parquet::open(task, file) {
+                Ok(opened) => self.groups = Some((Arc::new(opened), 0)),
+                Err(error) => task.failure.note((file, 0), error),
+            }
+        }
+    }
+}
+
+fn run_lane<'a>(task: &'a Task<'a>, jobs: &Mutex<Jobs>, scope: &rayon::Scope<'a>) {
+    let _guard = task.failure.guard();
+    loop {
+        // A lock that is poisoned means that a thread panicked: nothing is worth starting then.
+        let job = jobs.lock().ok().and_then(|mut jobs| jobs.next(task));
+        match job {
+            Some(Job::Text(file)) => csv::read(task, file, scope),
+            Some(Job::Group(opened, group)) => parquet::read_group(task, &opened, group),
+            None => return,
+        }
+    }
+}

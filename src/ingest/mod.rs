@@ -1,0 +1,140 @@
+//! From files to the spine and the timelines: reading, cleaning, linking, classifying.
+//!
+//! Layouts say what the columns of a source mean; each source's rows are taken batch by batch, on all threads, and
+//! leave events behind and counts of what was dropped under which rule. The readers take Arrow record batches, so that
+//! a caller who has batches in memory needs no file. Nothing here knows a score.
+
+pub mod classify;
+pub mod column;
+pub mod counts;
+pub mod csv;
+pub mod events;
+pub mod files;
+pub mod layout;
+pub mod parquet;
+pub mod register;
+pub mod spells;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::event::Event;
+use crate::measure::plan::Concept;
+use crate::timeline::{Row, Timelines};
+use counts::Counts;
+use events::{Context, EventReader, Finished};
+use files::{Batch, CsvDialect, InputFile, Wanted};
+use layout::{Builds, CsvSettings, LayoutFile};
+use spells::SpellReader;
+
+/// Files of one layout.
+#[derive(Debug, Clone)]
+pub struct Input {
+    pub name: String,
+    pub layout: LayoutFile,
+    pub files: Vec<InputFile>,
+    pub dialect: CsvDialect,
+}
+
+impl Input {
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+pub fn dialect(csv: &CsvSettings) -> CsvDialect {
+    CsvDialect {
+        delimiter: csv.delimiter.as_bytes().first().copied().unwrap_or(b','),
+        encoding: csv.encoding,
+        ..CsvDialect::default()
+    }
+}
+
+/// Reads every row of an input into a sink.
+pub fn read_all(
+    input: &Input,
+    wanted: &[(String, bool)],
+    sink: &(dyn Fn(&Batch) -> Result<()> + Sync),
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<()> {
+    let wanted: Vec<Wanted> = wanted.iter().map(|(name, optional)| Wanted { name, optional: *optional }).collect();
+    files::read(&input.files, &wanted, &input.dialect, &|batch| sink(&batch), progress)
+        .with_context(|| format!("source \"{}\"", input.name))?;
+    Ok(())
+}
+
+/// A source whose rows are being taken, whatever its layout builds.
+pub enum SourceReader<'a> {
+    Events(EventReader<'a>),
+    Spells(SpellReader<'a>),
+}
+
+impl<'a> SourceReader<'a> {
+    /// `None` where no model asks about anything that the layout provides.
+    ///
+    /// # Errors
+    /// A layout that builds no events.
+    pub fn new(context: Context<'a>, layout: &'a LayoutFile) -> Result<Option<SourceReader<'a>>> {
+        Ok(match layout.layout.builds {
+            Builds::Events | Builds::Intervals => EventReader::new(context, layout).map(SourceReader::Events),
+            Builds::Spells => SpellReader::new(context, layout).map(SourceReader::Spells),
+            _ => bail!("layout \"{}\" builds no events, so it cannot be a source's", layout.layout.id),
+        })
+    }
+
+    pub fn wanted(&self) -> &[(String, bool)] {
+        match self {
+            SourceReader::Events(reader) => reader.wanted(),
+            SourceReader::Spells(reader) => reader.wanted(),
+        }
+    }
+
+    /// Takes one Arrow batch; may be called from any thread of the pool.
+    pub fn take(&self, batch: &Batch) -> Result<()> {
+        match self {
+            SourceReader::Events(reader) => reader.take(batch),
+            SourceReader::Spells(reader) => reader.take(batch),
+        }
+    }
+
+    pub fn finish(self) -> Finished {
+        match self {
+            SourceReader::Events(reader) => reader.finish(),
+            SourceReader::Spells(reader) => reader.finish(),
+        }
+    }
+}
+
+/// Sources brought together: one order of concepts, one slice a person.
+pub struct Linked {
+    pub concepts: Vec<Concept>,
+    pub timelines: Timelines,
+    /// One a source, in the order given.
+    pub counts: Vec<Counts>,
+    /// How many events each source left, in the order given.
+    pub events: Vec<u64>,
+}
+
+/// Brings the sources' rows together.
+pub fn link(people: usize, finished: Vec<Finished>) -> Linked {
+    let mut counts = Vec::new();
+    let mut events = Vec::new();
+    let mut tables = Vec::new();
+    let mut chunks: Vec<Vec<Row>> = Vec::new();
+    for source in finished {
+        debug_assert!(source.counts.add_up(), "every row is used or counted under a rule");
+        counts.push(source.counts);
+        events.push(source.parts.iter().map(|(_, rows)| rows.len() as u64).sum());
+        for (concepts, rows) in source.parts {
+            tables.push(concepts);
+            chunks.push(rows);
+        }
+    }
+    let slices: Vec<&[Concept]> = tables.iter().map(Vec::as_slice).collect();
+    let (concepts, places) = classify::merge_concepts(&slices);
+    for (rows, places) in chunks.iter_mut().zip(&places) {
+        for row in rows {
+            row.event = Event { concept: places[row.event.concept as usize], ..row.event };
+        }
+    }
+    Linked { concepts, timelines: Timelines::build(people, chunks), counts, events }
+}

@@ -1,0 +1,390 @@
+//! The spine from the register, opt-outs and practices: the small tables that everything else hangs on.
+//!
+//! Opted-out people are taken out here, once, and counted; nothing of theirs is looked at again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use anyhow::{Result, bail};
+use arrow_array::ArrayRef;
+
+use super::column::{self, BAD_DAY, DayReader, NO_DAY, for_each_text};
+use super::counts::{Counts, Rule};
+use super::files::Batch;
+use super::layout::{AmountUnit, DayColumn, LayoutFile, RegisterColumns};
+use crate::day::{Day, Month};
+use crate::model::Sex;
+use crate::person::{PersonId, Registration, Spine, WordColumn, key_of};
+
+/// One row of a register.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct RegisterRow {
+    key: u128,
+    id: Box<str>,
+    /// Of several rows of a person, the one that began last tells birth, sex, area and the rest.
+    start: Day,
+    end: Option<Day>,
+    practice: Option<String>,
+    birth: Option<Month>,
+    sex: Option<Sex>,
+    death: Option<Day>,
+    area: Option<String>,
+    words: Vec<Option<String>>,
+    numbers: Vec<i32>,
+}
+
+/// The start of a registration whose start is not recorded: a floor that GP systems themselves use.
+pub const REGISTRATION_FLOOR: Day = Day(-25_567);
+
+pub struct RegisterReader<'a> {
+    columns: &'a RegisterColumns,
+    wanted: Vec<(String, bool)>,
+    sexes: BTreeMap<String, Option<Sex>>,
+    collected: Mutex<(Vec<RegisterRow>, Counts)>,
+}
+
+impl<'a> RegisterReader<'a> {
+    pub fn new(layout: &'a LayoutFile) -> Result<RegisterReader<'a>> {
+        let Some(columns) = &layout.register else {
+            bail!("layout \"{}\" has no [register], so it cannot be the register's", layout.layout.id)
+        };
+        let mut wanted = vec![
+            layout.person.column.clone(),
+            columns.birth_month.column.clone(),
+            columns.sex.clone(),
+            columns.practice.clone(),
+            columns.registration_start.column.clone(),
+            columns.registration_end.column.clone(),
+            columns.death.column.clone(),
+        ];
+        wanted.extend(columns.area.iter().cloned());
+        wanted.extend(columns.words.values().cloned());
+        wanted.extend(columns.numbers.values().cloned());
+        let mut sexes = BTreeMap::new();
+        for (word, raws) in &columns.sex_values {
+            let sex = match word.as_str() {
+                "male" => Some(Sex::Male),
+                "female" => Some(Sex::Female),
+                _ => None,
+            };
+            sexes.extend(raws.iter().map(|raw| (raw.to_uppercase(), sex)));
+        }
+        let wanted = wanted.into_iter().map(|name| (name, false)).collect();
+        Ok(RegisterReader { columns, wanted, sexes, collected: Mutex::default() })
+    }
+
+    pub fn wanted(&self) -> &[(String, bool)] {
+        &self.wanted
+    }
+
+    /// Takes one batch of rows; may be called from any thread.
+    pub fn take(&self, batch: &Batch) -> Result<()> {
+        let column = |place: usize| batch.columns[place].as_ref().expect("required columns are there");
+        let texts = |place: usize| texts(column(place), &self.wanted[place].0);
+        let days = |place: usize, of: &DayColumn| {
+            let mut days = Vec::new();
+            DayReader::new(of).read(column(place), &self.wanted[place].0, &mut days).map(|()| days)
+        };
+        let c = self.columns;
+        let (ids, sexes, practices) = (texts(0)?, texts(2)?, texts(3)?);
+        let births = months(column(1), &self.wanted[1].0, &c.birth_month)?;
+        let starts = days(4, &c.registration_start)?;
+        let ends = days(5, &c.registration_end)?;
+        let deaths = days(6, &c.death)?;
+        let mut place = 7;
+        let area = match &c.area {
+            Some(_) => {
+                place += 1;
+                Some(texts(place - 1)?)
+            }
+            None => None,
+        };
+        let words = c.words.keys().enumerate().map(|(n, _)| texts(place + n)).collect::<Result<Vec<_>>>()?;
+        place += words.len();
+        let mut numbers = vec![Vec::new(); c.numbers.len()];
+        let mut bad_amounts = 0;
+        for (n, out) in numbers.iter_mut().enumerate() {
+            bad_amounts +=
+                column::read_amounts(column(place + n), AmountUnit::Measured, &self.wanted[place + n].0, out)?;
+        }
+        let mut collected = self.collected.lock().expect("no thread panicked while it held the register");
+        let (rows, counts) = &mut *collected;
+        counts.rows += batch.rows as u64;
+        counts.bad_amounts += bad_amounts;
+        for row in 0..batch.rows {
+            let at = batch.first_row + row as u64;
+            let mut reject = |column: usize, rule| counts.reject(batch.file, at, &self.wanted[column].0, rule);
+            let Some(id) = &ids[row] else {
+                reject(0, Rule::NoPerson);
+                continue;
+            };
+            if let Some(bad) = [(births[row], 1), (starts[row], 4), (ends[row], 5), (deaths[row], 6)]
+                .into_iter()
+                .find(|(day, _)| *day == BAD_DAY)
+            {
+                reject(bad.1, Rule::BadDate);
+                continue;
+            }
+            let sex = match sexes[row].as_ref().map(|raw| self.sexes.get(&raw.to_uppercase())) {
+                Some(Some(sex)) => *sex,
+                None => None,
+                Some(None) => {
+                    reject(2, Rule::UnknownCode);
+                    continue;
+                }
+            };
+            let start = day(starts[row]).unwrap_or_else(|| {
+                *counts.malformed.entry("registration_start, not recorded".to_owned()).or_default() += 1;
+                REGISTRATION_FLOOR
+            });
+            let end = day(ends[row]);
+            if end.is_some_and(|end| end < start) {
+                counts.reject(batch.file, at, &self.wanted[5].0, Rule::EndsBeforeItStarts);
+                continue;
+            }
+            counts.used += 1;
+            rows.push(RegisterRow {
+                key: key_of(id.as_bytes()),
+                id: id.as_str().into(),
+                start,
+                end,
+                practice: practices[row].clone().filter(|practice| !c.practice_null.contains(practice)),
+                birth: (births[row] != NO_DAY).then(|| Month(births[row])),
+                sex,
+                death: day(deaths[row]),
+                area: area.as_ref().and_then(|area| area[row].clone()),
+                words: words.iter().map(|words| words[row].clone()).collect(),
+                numbers: numbers.iter().map(|numbers| numbers[row]).collect(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The spine, the counts of rows, and how many people were left out because they opted out.
+    pub fn finish(self, opted_out: &[u128]) -> Result<(Spine, Counts, u64)> {
+        let collected = &mut *self.collected.lock().expect("no thread panicked");
+        let (mut rows, mut counts) = std::mem::take(collected);
+        let out: BTreeSet<u128> = opted_out.iter().copied().collect();
+        let mut people_out = BTreeSet::new();
+        rows.retain(|row| {
+            let stays = !out.contains(&row.key);
+            if !stays {
+                people_out.insert(row.key);
+                counts.used -= 1;
+                counts.drop_row(Rule::OptedOut);
+            }
+            stays
+        });
+        rows.sort_unstable();
+        let before = rows.len() as u64;
+        rows.dedup();
+        let copies = before - rows.len() as u64;
+        counts.used -= copies;
+        if copies > 0 {
+            *counts.dropped.entry(Rule::Duplicate).or_default() += copies;
+        }
+        let mut people: Vec<&[RegisterRow]> = rows.chunk_by(|one, two| one.key == two.key).collect();
+        people.sort_unstable_by(|one, two| one[0].id.cmp(&two[0].id));
+        let mut spine = self.spine_of(&people);
+        let all_out: Vec<u128> = out.into_iter().collect();
+        if let Err(clashes) = spine.index(&all_out) {
+            bail!("{clashes} pseudonyms cannot be told apart by their 128-bit keys");
+        }
+        Ok((spine, counts, people_out.len() as u64))
+    }
+
+    fn spine_of(&self, people: &[&[RegisterRow]]) -> Spine {
+        let practices: BTreeSet<&String> =
+            people.iter().flat_map(|rows| rows.iter().filter_map(|row| row.practice.as_ref())).collect();
+        let practices: Vec<String> = practices.into_iter().cloned().collect();
+        let mut spine = Spine::default();
+        spine.registration_starts.push(0);
+        let latest = |rows: &[RegisterRow]| {
+            rows.iter()
+                .max_by(|one, two| (one.start, &one.practice).cmp(&(two.start, &two.practice)))
+                .expect("a person has a row")
+                .clone()
+        };
+        let latest: Vec<RegisterRow> = people.iter().map(|rows| latest(rows)).collect();
+        for (rows, latest) in people.iter().zip(&latest) {
+            spine.ids.push(PersonId(rows[0].id.clone()));
+            spine.births.push(latest.birth.or_else(|| rows.iter().find_map(|row| row.birth)));
+            spine.sexes.push(latest.sex.or_else(|| rows.iter().find_map(|row| row.sex)));
+            spine.deaths.push(rows.iter().filter_map(|row| row.death).min());
+            let mut periods: Vec<Registration> = rows
+                .iter()
+                .filter_map(|row| {
+                    let practice = practices.binary_search(row.practice.as_ref()?).expect("collected above") as u32;
+                    Some(Registration { start: row.start, end: row.end, practice })
+                })
+                .collect();
+            periods.sort_unstable();
+            periods.dedup();
+            spine.registrations.extend(periods);
+            spine.registration_starts.push(spine.registrations.len() as u32);
+        }
+        spine.practices = practices;
+        spine.areas = word_column(latest.iter().map(|row| row.area.clone()));
+        for (n, name) in self.columns.words.keys().enumerate() {
+            spine.words.insert(name.clone(), word_column(latest.iter().map(|row| row.words[n].clone())));
+        }
+        for (n, name) in self.columns.numbers.keys().enumerate() {
+            spine.numbers.insert(name.clone(), latest.iter().map(|row| row.numbers[n]).collect());
+        }
+        spine
+    }
+}
+
+fn word_column(values: impl Iterator<Item = Option<String>> + Clone) -> WordColumn {
+    let words: BTreeSet<String> = values.clone().flatten().collect();
+    let words: Vec<String> = words.into_iter().collect();
+    let place = |value: Option<String>| {
+        value.map_or(WordColumn::MISSING, |word| words.binary_search(&word).expect("collected above") as u32)
+    };
+    let places = values.map(place).collect();
+    WordColumn { words, places }
+}
+
+fn day(number: i32) -> Option<Day> {
+    (number != NO_DAY).then_some(Day(number))
+}
+
+/// The trimmed text of every row; empty is none.
+fn texts(array: &ArrayRef, name: &str) -> Result<Vec<Option<String>>> {
+    let plain = column::plain(array)?;
+    let mut out = Vec::with_capacity(plain.len());
+    for_each_text(&plain, name, |text| {
+        let text = text.map(<[u8]>::trim_ascii).filter(|text| !text.is_empty());
+        out.push(text.map(|text| String::from_utf8_lossy(text).into_owned()));
+    })?;
+    Ok(out)
+}
+
+/// Months as their numbers; `NO_DAY` where missing, `BAD_DAY` where no month.
+fn months(array: &ArrayRef, name: &str, column: &DayColumn) -> Result<Vec<i32>> {
+    if array.data_type().is_temporal() {
+        let mut days = Vec::new();
+        DayReader::new(column).read(array, name, &mut days)?;
+        return Ok(days.into_iter().map(|day| if day <= BAD_DAY { day } else { Day(day).month().0 }).collect());
+    }
+    let nulls: Vec<Month> = column.null.iter().filter_map(|text| Month::parse(text.as_bytes())).collect();
+    let month = |text: Option<String>| match text {
+        None => NO_DAY,
+        Some(text) => match Month::parse(text.as_bytes()) {
+            Some(month) if nulls.contains(&month) => NO_DAY,
+            Some(month) => month.0,
+            None => BAD_DAY,
+        },
+    };
+    Ok(texts(array, name)?.into_iter().map(month).collect())
+}
+
+/// The pseudonyms of a list of people, as keys.
+pub struct OptOutReader {
+    wanted: Vec<(String, bool)>,
+    keys: Mutex<(Vec<u128>, Counts)>,
+}
+
+impl OptOutReader {
+    pub fn new(layout: &LayoutFile) -> OptOutReader {
+        OptOutReader { wanted: vec![(layout.person.column.clone(), false)], keys: Mutex::default() }
+    }
+
+    pub fn wanted(&self) -> &[(String, bool)] {
+        &self.wanted
+    }
+
+    pub fn take(&self, batch: &Batch) -> Result<()> {
+        let ids = texts(batch.columns[0].as_ref().expect("required columns are there"), &self.wanted[0].0)?;
+        let mut collected = self.keys.lock().expect("no thread panicked");
+        let (keys, counts) = &mut *collected;
+        counts.rows += batch.rows as u64;
+        for (row, id) in ids.into_iter().enumerate() {
+            match id {
+                Some(id) => {
+                    counts.used += 1;
+                    keys.push(key_of(id.as_bytes()));
+                }
+                None => counts.reject(batch.file, batch.first_row + row as u64, &self.wanted[0].0, Rule::NoPerson),
+            }
+        }
+        Ok(())
+    }
+
+    pub fn finish(self) -> (Vec<u128>, Counts) {
+        let (mut keys, counts) = self.keys.into_inner().expect("no thread panicked");
+        keys.sort_unstable();
+        keys.dedup();
+        (keys, counts)
+    }
+}
+
+/// Names and places of practices, by practice code.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Practices {
+    /// Names of what is known, in the layout's order.
+    pub columns: Vec<String>,
+    pub rows: BTreeMap<String, Vec<Option<String>>>,
+}
+
+impl Practices {
+    pub fn value(&self, practice: &str, column: &str) -> Option<&str> {
+        let place = self.columns.iter().position(|known| known == column)?;
+        self.rows.get(practice)?[place].as_deref()
+    }
+}
+
+pub struct PracticeReader {
+    wanted: Vec<(String, bool)>,
+    columns: Vec<String>,
+    rows: Mutex<(BTreeMap<String, Vec<Option<String>>>, Counts)>,
+}
+
+impl PracticeReader {
+    pub fn new(layout: &LayoutFile) -> PracticeReader {
+        let fields = layout.fields.iter().filter_map(|field| Some((field.columns.first()?.clone(), field.optional)));
+        PracticeReader {
+            wanted: std::iter::once((layout.person.column.clone(), false)).chain(fields).collect(),
+            columns: layout.fields.iter().map(|field| field.name.clone()).collect(),
+            rows: Mutex::default(),
+        }
+    }
+
+    pub fn wanted(&self) -> &[(String, bool)] {
+        &self.wanted
+    }
+
+    pub fn take(&self, batch: &Batch) -> Result<()> {
+        let columns = batch
+            .columns
+            .iter()
+            .zip(&self.wanted)
+            .map(|(column, (name, _))| {
+                column.as_ref().map_or_else(|| Ok(vec![None; batch.rows]), |column| texts(column, name))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut collected = self.rows.lock().expect("no thread panicked");
+        let (rows, counts) = &mut *collected;
+        counts.rows += batch.rows as u64;
+        for row in 0..batch.rows {
+            match &columns[0][row] {
+                Some(practice) => {
+                    counts.used += 1;
+                    let known = columns[1..].iter().map(|column| column[row].clone()).collect();
+                    // Two rows for one practice: the first in order, whatever the order of rows.
+                    let kept = rows.entry(practice.clone()).or_insert_with(|| Vec::clone(&known));
+                    if known < *kept {
+                        *kept = known;
+                    }
+                }
+                None => counts.reject(batch.file, batch.first_row + row as u64, &self.wanted[0].0, Rule::NoPractice),
+            }
+        }
+        Ok(())
+    }
+
+    pub fn finish(self) -> (Practices, Counts) {
+        let (rows, counts) = self.rows.into_inner().expect("no thread panicked");
+        (Practices { columns: self.columns, rows }, counts)
+    }
+}

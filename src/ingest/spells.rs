@@ -1,0 +1,737 @@
+//! Spells from consultant episodes, by the published rules.
+//!
+//! An admission is a spell, never a row: a stay under several consultants is several rows, a year's end splits an
+//! episode, a transfer starts a new spell elsewhere. Episodes are read, copies dropped, and each person's episodes at a
+//! provider joined into spells; a spell becomes one `admission` event, one `episode` event for each of its episodes
+//! and one `diagnosis` event for each distinct diagnosis.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use anyhow::Result;
+use rayon::prelude::*;
+
+use super::classify::{self, BLANK, FieldConditions, IRRELEVANT, Reading, ValueId, ValueReader};
+use super::column::{BAD_DAY, DayReader, NO_DAY, for_each_text};
+use super::counts::{Counts, Rule};
+use super::events::{Context, Finished, NOBODY, OPTED_OUT, PersonReader, UNKNOWN};
+use super::files::Batch;
+use super::layout::{EpisodeColumns, Field, FieldSystem, LayoutFile};
+use crate::event::Event;
+use crate::measure::plan::{Concept, Mask, StreamPlan};
+use crate::model::library::Library;
+use crate::timeline::Row;
+
+/// The streams that spells become.
+pub const ADMISSION: &str = "admission";
+pub const EPISODE: &str = "episode";
+pub const DIAGNOSIS: &str = "diagnosis";
+/// The field of `diagnosis` that says whether the code came first in its episode.
+pub const POSITION: &str = "position";
+pub const CODE: &str = "code";
+
+/// One consultant episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Episode {
+    person: u32,
+    provider: ValueId,
+    start: i32,
+    end: i32,
+    order: i32,
+    transit: u8,
+    admission: i32,
+    discharge: i32,
+    /// Cells that hold something.
+    filled: u16,
+    submitted: i32,
+    key: u64,
+    goes_on: bool,
+    /// Cells in the arena of its thread: first and number.
+    cells: (u32, u16),
+    thread: u16,
+}
+
+/// A non-blank cell of a field column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Cell {
+    column: u16,
+    value: ValueId,
+}
+
+pub struct SpellReader<'a> {
+    context: Context<'a>,
+    columns: &'a EpisodeColumns,
+    layout: &'a LayoutFile,
+    wanted: Vec<(String, bool)>,
+    /// For each wanted field column: the layout's field.
+    field_columns: Vec<(usize, usize)>,
+    threads: Vec<Mutex<Option<Thread>>>,
+}
+
+/// Places of the columns that are no fields, at the front of `wanted`.
+const PERSON: usize = 0;
+const ADMITTED: usize = 1;
+const START: usize = 2;
+const END: usize = 3;
+const DISCHARGED: usize = 4;
+const ORDER: usize = 5;
+const STATUS: usize = 6;
+const KEY: usize = 7;
+const SUBMITTED: usize = 8;
+const RAW_DISCHARGE: usize = 9;
+
+struct Thread {
+    people: PersonReader,
+    days: [DayReader; 5],
+    fields: Vec<ValueReader>,
+    /// Episode order, status and discharge method as they stand in the file.
+    plain: [ValueReader; 3],
+    episodes: Vec<Episode>,
+    cells: Vec<Cell>,
+    counts: Counts,
+}
+
+impl<'a> SpellReader<'a> {
+    /// `None` where no model asks about any stream that spells become.
+    pub fn new(context: Context<'a>, layout: &'a LayoutFile) -> Option<SpellReader<'a>> {
+        [ADMISSION, EPISODE, DIAGNOSIS].iter().find_map(|stream| context.plan.stream(stream))?;
+        let columns = layout.episode.as_ref()?;
+        let discharge_method = layout.fields.iter().find(|field| field.name == "discharge_method")?;
+        let mut wanted: Vec<(String, bool)> = [
+            &layout.person.column,
+            &columns.admission.column,
+            &columns.start.column,
+            &columns.end.column,
+            &columns.discharge.column,
+            &columns.order,
+            &columns.status,
+            &columns.key,
+            &columns.submitted.column,
+            discharge_method.columns.first()?,
+        ]
+        .map(|name| (name.clone(), false))
+        .into();
+        let mut field_columns = Vec::new();
+        for (place, field) in layout.fields.iter().enumerate() {
+            for column in &field.columns {
+                let at = wanted.iter().position(|(known, _)| known == column).unwrap_or_else(|| {
+                    wanted.push((column.clone(), field.optional));
+                    wanted.len() - 1
+                });
+                field_columns.push((place, at));
+            }
+        }
+        let threads = (0..rayon::current_num_threads() + 1).map(|_| Mutex::new(None)).collect();
+        Some(SpellReader { context, columns, layout, wanted, field_columns, threads })
+    }
+
+    pub fn wanted(&self) -> &[(String, bool)] {
+        &self.wanted
+    }
+
+    /// Takes one batch of episodes; may be called from any thread of the pool.
+    ///
+    /// # Errors
+    /// A column of a type that cannot hold what it should.
+    pub fn take(&self, batch: &Batch) -> Result<()> {
+        let place = rayon::current_thread_index().map_or(0, |index| index + 1);
+        let mut slot = self.threads[place].lock().expect("no thread panicked while it held its tables");
+        slot.get_or_insert_with(|| self.new_thread()).take(self, batch)
+    }
+
+    fn new_thread(&self) -> Thread {
+        let c = self.columns;
+        let text = |null: &[String]| {
+            ValueReader::new(&Field {
+                name: String::new(),
+                columns: Vec::new(),
+                optional: false,
+                system: FieldSystem::Text,
+                characters: None,
+                leading_zeros_ignored: true,
+                null: null.to_vec(),
+                values: BTreeMap::new(),
+            })
+        };
+        Thread {
+            people: PersonReader::default(),
+            days: [&c.admission, &c.start, &c.end, &c.discharge, &c.submitted].map(DayReader::new),
+            fields: self.layout.fields.iter().map(ValueReader::new).collect(),
+            plain: [text(&c.order_null), text(&[]), text(&[])],
+            episodes: Vec::new(),
+            cells: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<usize> {
+        self.layout.fields.iter().position(|field| field.name == name)
+    }
+
+    /// All spells as events, and the counts of all threads.
+    pub fn finish(self) -> Finished {
+        let mut threads = Vec::new();
+        for slot in &self.threads {
+            threads.extend(slot.lock().expect("no thread panicked").take());
+        }
+        let mut counts = Counts::default();
+        let mut episodes = Vec::new();
+        let values = FieldValues::merge(&self, &mut threads);
+        for (number, thread) in threads.iter_mut().enumerate() {
+            counts.add(std::mem::take(&mut thread.counts));
+            let mut mine = std::mem::take(&mut thread.episodes);
+            mine.iter_mut().for_each(|episode| episode.thread = number as u16);
+            episodes.append(&mut mine);
+        }
+        let arenas: Vec<Vec<Cell>> = threads.into_iter().map(|thread| thread.cells).collect();
+        let content = |episode: &Episode| {
+            let (first, number) = episode.cells;
+            &arenas[episode.thread as usize][first as usize..first as usize + usize::from(number)]
+        };
+        // Ties that the rules leave are settled by content, so that the order of files does not matter.
+        episodes.par_sort_unstable_by(|one, two| {
+            order_of(one).cmp(&order_of(two)).then_with(|| content(one).cmp(content(two)))
+        });
+        drop_copies(&mut episodes, &mut counts);
+        episodes.par_sort_unstable_by(|one, two| {
+            let key = |e: &Episode| (e.person, e.provider, e.start, e.end, e.order, e.transit, e.key);
+            key(one).cmp(&key(two)).then_with(|| content(one).cmp(content(two)))
+        });
+        counts.used += episodes.len() as u64;
+        let emitter = Emitter::new(&self, &values);
+        let parts = people_of(&episodes).into_par_iter().with_min_len(256).fold(
+            || Part::new(&emitter),
+            |mut part, range| {
+                for spell in spells_of(&episodes[range]) {
+                    part.emit(&emitter, spell, &content);
+                }
+                part
+            },
+        );
+        let parts = parts.map(|part| (part.concepts, part.rows)).collect();
+        Finished { parts, counts }
+    }
+}
+
+/// What makes two rows copies of one episode comes first; then which copy is kept: the last.
+fn order_of(e: &Episode) -> impl Ord + use<> {
+    (
+        (e.person, e.start, e.end, e.order, e.provider, e.transit, e.admission, e.discharge),
+        (e.filled, e.submitted, e.key),
+    )
+}
+
+/// Keeps the more complete of two copies, then the newer, then the last by key.
+fn drop_copies(episodes: &mut Vec<Episode>, counts: &mut Counts) {
+    let same = |e: &Episode| (e.person, e.start, e.end, e.order, e.provider, e.transit, e.admission, e.discharge);
+    let before = episodes.len();
+    let mut kept: Vec<Episode> = Vec::with_capacity(before);
+    for episode in episodes.iter() {
+        match kept.last_mut() {
+            Some(last) if same(last) == same(episode) => *last = *episode,
+            _ => kept.push(*episode),
+        }
+    }
+    let copies = (before - kept.len()) as u64;
+    if copies > 0 {
+        *counts.dropped.entry(Rule::Duplicate).or_default() += copies;
+    }
+    *episodes = kept;
+}
+
+/// The ranges of episodes that belong to one person.
+fn people_of(episodes: &[Episode]) -> Vec<std::ops::Range<usize>> {
+    let mut ranges = Vec::new();
+    let mut start = 0;
+    for end in 1..=episodes.len() {
+        if end == episodes.len() || episodes[end].person != episodes[start].person {
+            ranges.push(start..end);
+            start = end;
+        }
+    }
+    ranges
+}
+
+/// A person's episodes, sorted within provider, cut into spells.
+///
+/// # Source
+/// Same person and provider, and any of: the same admission date as the episode before; the same start as the one
+/// before; the one before ended in a transfer marker and this one starts on its last day.
+fn spells_of(episodes: &[Episode]) -> impl Iterator<Item = &[Episode]> {
+    episodes.chunk_by(|before, next| {
+        before.provider == next.provider
+            && (before.admission == next.admission
+                || before.start == next.start
+                || (before.goes_on && next.start == before.end))
+    })
+}
+
+impl Thread {
+    fn take(&mut self, reader: &SpellReader, batch: &Batch) -> Result<()> {
+        self.counts.rows += batch.rows as u64;
+        let name = |column: usize| reader.wanted[column].0.as_str();
+        let column = |column: usize| batch.columns[column].as_ref().expect("required columns are there");
+        let mut people = Vec::new();
+        self.people.read(column(PERSON), name(PERSON), reader.context.spine, |_| true, &mut people)?;
+        let mut days = [const { Vec::new() }; 5];
+        for ((place, days), reader) in
+            [ADMITTED, START, END, DISCHARGED, SUBMITTED].into_iter().zip(&mut days).zip(&mut self.days)
+        {
+            reader.read(column(place), name(place), days)?;
+        }
+        let mut plain = [const { Vec::new() }; 3];
+        for ((place, out), reader) in [ORDER, STATUS, RAW_DISCHARGE].into_iter().zip(&mut plain).zip(&mut self.plain) {
+            reader.read(column(place), name(place), out)?;
+        }
+        let mut keys = Vec::with_capacity(batch.rows);
+        let key_column = super::column::plain(column(KEY))?;
+        for_each_text(&key_column, name(KEY), |text| keys.push(text.map_or(0, key_number)))?;
+        let mut values = vec![Vec::new(); reader.field_columns.len()];
+        for ((field, place), out) in reader.field_columns.iter().zip(&mut values) {
+            match &batch.columns[*place] {
+                Some(array) => self.fields[*field].read(array, name(*place), out)?,
+                None => out.resize(batch.rows, BLANK),
+            }
+        }
+        for row in 0..batch.rows {
+            let dates = [0, 1, 2, 3, 4].map(|column| days[column][row]);
+            let plain = [0, 1, 2].map(|column| plain[column][row]);
+            self.take_row(
+                reader,
+                (batch.file, batch.first_row + row as u64),
+                people[row],
+                dates,
+                plain,
+                keys[row],
+                |column| values[column][row],
+            );
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the columns of one episode")]
+    fn take_row(
+        &mut self,
+        reader: &SpellReader,
+        (file, row): (usize, u64),
+        person: u32,
+        [admission, start, end, discharge, submitted]: [i32; 5],
+        [order, status, raw_discharge]: [ValueId; 3],
+        key: u64,
+        value: impl Fn(usize) -> ValueId,
+    ) {
+        let c = reader.columns;
+        let name = |column: usize| reader.wanted[column].0.as_str();
+        match person {
+            UNKNOWN => return self.counts.drop_row(Rule::NotOnRegister),
+            OPTED_OUT => return self.counts.drop_row(Rule::OptedOut),
+            NOBODY => return self.counts.reject(file, row, name(PERSON), Rule::NoPerson),
+            _ => {}
+        }
+        if &*self.plain[1].values.values[status as usize].0 != c.finished.as_bytes() {
+            return self.counts.drop_row(Rule::UnfinishedEpisode);
+        }
+        for (day, column) in [(admission, ADMITTED), (start, START), (end, END), (discharge, DISCHARGED)] {
+            if day == BAD_DAY {
+                return self.counts.reject(file, row, name(column), Rule::BadDate);
+            }
+        }
+        if start == NO_DAY || end == NO_DAY {
+            let missing = if start == NO_DAY { START } else { END };
+            return self.counts.reject(file, row, name(missing), Rule::NoDate);
+        }
+        if end < start {
+            return self.counts.reject(file, row, name(END), Rule::EndsBeforeItStarts);
+        }
+        let first_cell = self.cells.len();
+        for (column, (field, place)) in reader.field_columns.iter().enumerate() {
+            let cell = value(column);
+            match self.fields[*field].values.values[cell as usize].1 {
+                Reading::Value => self.cells.push(Cell { column: column as u16, value: cell }),
+                Reading::Blank => {}
+                Reading::Malformed => {
+                    *self.counts.malformed.entry(reader.layout.fields[*field].name.clone()).or_default() += 1;
+                }
+                Reading::Unknown => {
+                    self.cells.truncate(first_cell);
+                    return self.counts.reject(file, row, name(*place), Rule::UnknownCode);
+                }
+            }
+        }
+        let word = |field: &str| -> &[u8] {
+            let Some(place) = reader.field(field) else { return &[] };
+            let cell =
+                self.cells[first_cell..].iter().find(|cell| reader.field_columns[usize::from(cell.column)].0 == place);
+            cell.map_or(&[], |cell| &self.fields[place].values.values[cell.value as usize].0)
+        };
+        let is_one_of = |field: &str, words: &[String]| words.iter().any(|known| known.as_bytes() == word(field));
+        let comes_in = is_one_of("source", &c.transfer_in_source) || is_one_of("method", &c.transfer_in_method);
+        let goes_out = is_one_of("discharge_destination", &c.transfer_out_destination);
+        let transit = match (goes_out, comes_in) {
+            (false, false) => 0,
+            (true, false) => 1,
+            (true, true) => 2,
+            (false, true) => 3,
+        };
+        let order =
+            std::str::from_utf8(&self.plain[0].values.values[order as usize].0).ok().and_then(|text| text.parse().ok());
+        // A missing admission date is filled from the first episode of a stay that began here.
+        let admission = match admission {
+            NO_DAY if order == Some(1) && !comes_in => start,
+            NO_DAY => return self.reject_at(first_cell, file, row, name(ADMITTED), Rule::NoDate),
+            day => day,
+        };
+        if admission > start {
+            return self.reject_at(first_cell, file, row, name(ADMITTED), Rule::EndsBeforeItStarts);
+        }
+        if admission >= reader.context.horizon.0 {
+            self.cells.truncate(first_cell);
+            return self.counts.drop_row(Rule::AfterLastAsOf);
+        }
+        let provider_field = reader.field(&c.provider_field);
+        let provider = self.cells[first_cell..]
+            .iter()
+            .find(|cell| Some(reader.field_columns[usize::from(cell.column)].0) == provider_field);
+        let Some(provider) = provider.map(|cell| cell.value) else {
+            return self.reject_at(first_cell, file, row, &c.provider_field, Rule::NoProvider);
+        };
+        let raw_discharge = &self.plain[2].values.values[raw_discharge as usize].0;
+        let cells = (first_cell as u32, (self.cells.len() - first_cell) as u16);
+        self.episodes.push(Episode {
+            person,
+            provider,
+            start,
+            end,
+            order: order.unwrap_or(i32::from(u8::MAX)),
+            transit,
+            admission,
+            discharge,
+            filled: cells.1,
+            submitted,
+            key,
+            goes_on: c.unfinished_discharge.iter().any(|raw| raw.as_bytes() == &**raw_discharge),
+            cells,
+            thread: 0,
+        });
+    }
+
+    fn reject_at(&mut self, first_cell: usize, file: usize, row: u64, column: &str, rule: Rule) {
+        self.cells.truncate(first_cell);
+        self.counts.reject(file, row, column, rule);
+    }
+}
+
+/// An episode key as a number: itself where it is one, else its hash.
+fn key_number(text: &[u8]) -> u64 {
+    let text = text.trim_ascii();
+    std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| xxhash_rust::xxh3::xxh3_64(text))
+}
+
+/// The distinct values of each field over all threads, in order.
+struct FieldValues {
+    values: Vec<Vec<Box<[u8]>>>,
+}
+
+impl FieldValues {
+    /// Brings the threads' own numbers to common ones, in the order of the values.
+    fn merge(reader: &SpellReader, threads: &mut [Thread]) -> FieldValues {
+        let fields = reader.layout.fields.len();
+        let mut values: Vec<Vec<Box<[u8]>>> = vec![Vec::new(); fields];
+        for thread in threads.iter() {
+            for (all, mine) in values.iter_mut().zip(&thread.fields) {
+                all.extend(mine.values.values.iter().map(|(value, _)| value.clone()));
+            }
+        }
+        for all in &mut values {
+            all.push(Box::default());
+            all.sort();
+            all.dedup();
+        }
+        let provider = reader.field(&reader.columns.provider_field);
+        for thread in threads {
+            let places: Vec<Vec<ValueId>> = thread
+                .fields
+                .iter()
+                .zip(&values)
+                .map(|(mine, all)| {
+                    let place = |value: &[u8]| {
+                        all.binary_search_by(|known| known[..].cmp(value)).expect("collected above") as ValueId
+                    };
+                    mine.values.values.iter().map(|(value, _)| place(value)).collect()
+                })
+                .collect();
+            for cell in &mut thread.cells {
+                cell.value = places[reader.field_columns[usize::from(cell.column)].0][cell.value as usize];
+            }
+            for episode in &mut thread.episodes {
+                episode.provider = provider.map_or(0, |field| places[field][episode.provider as usize]);
+            }
+        }
+        FieldValues { values }
+    }
+}
+
+/// Where a field of one of the three streams gets its values from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// This layout field, of the spell's first episode, of its last, of every episode, or of the episode itself.
+    First(usize),
+    Last(usize),
+    Every(usize),
+    Own(usize),
+    /// The one code of a `diagnosis` event.
+    Code,
+    Position,
+    Nowhere,
+}
+
+/// How the events of one stream are made.
+struct StreamEmitter {
+    stream: u32,
+    full: Mask,
+    fields: Vec<(From, usize)>,
+    /// For each field: the predicates that each value meets, without their `not`.
+    masks: Vec<Vec<Mask>>,
+    conditions: Vec<FieldConditions>,
+}
+
+struct Emitter<'a> {
+    admission: Option<StreamEmitter>,
+    episode: Option<StreamEmitter>,
+    diagnosis: Option<StreamEmitter>,
+    diagnosis_field: Option<usize>,
+    /// The field column of the first diagnosis.
+    first_diagnosis: usize,
+    values: &'a FieldValues,
+    field_columns: &'a [(usize, usize)],
+}
+
+/// The values of the field `position`.
+const POSITIONS: [&str; 2] = ["primary", "secondary"];
+
+impl<'a> Emitter<'a> {
+    fn new(reader: &'a SpellReader, values: &'a FieldValues) -> Emitter<'a> {
+        let from = |stream: &str, field: &str| match (stream, field) {
+            (DIAGNOSIS, CODE) => From::Code,
+            (DIAGNOSIS, POSITION) => From::Position,
+            _ => {
+                let Some(place) = reader.field(field) else { return From::Nowhere };
+                match (stream, field) {
+                    (_, "discharge_method" | "discharge_destination") => From::Last(place),
+                    (ADMISSION, "diagnosis" | "procedure") => From::Every(place),
+                    (EPISODE, "method" | "source" | "patient_class") => From::First(place),
+                    (EPISODE, _) => From::Own(place),
+                    _ => From::First(place),
+                }
+            }
+        };
+        let stream = |name: &str| {
+            let number = reader.context.plan.stream(name)?;
+            let plan = &reader.context.plan.streams[number];
+            let sources = plan.fields.iter().map(|field| (from(name, &field.name), field.characters)).collect();
+            Some(StreamEmitter::new(number, plan, sources, reader, values))
+        };
+        let diagnosis = reader.field("diagnosis");
+        Emitter {
+            admission: stream(ADMISSION),
+            episode: stream(EPISODE),
+            diagnosis: stream(DIAGNOSIS),
+            diagnosis_field: diagnosis,
+            first_diagnosis: reader.field_columns.iter().position(|(field, _)| Some(*field) == diagnosis).unwrap_or(0),
+            values,
+            field_columns: &reader.field_columns,
+        }
+    }
+}
+
+impl StreamEmitter {
+    fn new(
+        number: usize,
+        plan: &StreamPlan,
+        fields: Vec<(From, usize)>,
+        reader: &SpellReader,
+        values: &FieldValues,
+    ) -> StreamEmitter {
+        let library: &Library = reader.context.library;
+        let diagnosis = reader.field("diagnosis");
+        let layout_field = |from: From| match from {
+            From::First(place) | From::Last(place) | From::Every(place) | From::Own(place) => Some(place),
+            From::Code => diagnosis,
+            From::Position | From::Nowhere => None,
+        };
+        let conditions: Vec<FieldConditions> = plan
+            .fields
+            .iter()
+            .zip(&fields)
+            .map(|(field, (from, _))| {
+                let system =
+                    layout_field(*from).and_then(|place| classify::code_system(reader.layout.fields[place].system));
+                FieldConditions::new(&field.name, system, &plan.predicates)
+            })
+            .collect();
+        let masks = conditions
+            .iter()
+            .zip(&fields)
+            .map(|(conditions, (from, _))| match (from, layout_field(*from)) {
+                (From::Position, _) => {
+                    POSITIONS.iter().map(|word| conditions.met_by(word.as_bytes(), library)).collect()
+                }
+                (_, Some(place)) => {
+                    values.values[place].iter().map(|value| conditions.met_by(value, library)).collect()
+                }
+                (_, None) => Vec::new(),
+            })
+            .collect();
+        StreamEmitter { stream: number as u32, full: classify::full_mask(plan), fields, masks, conditions }
+    }
+}
+
+/// Rows and concepts that one thread makes of spells.
+struct Part {
+    concepts: Vec<Concept>,
+    numbers: BTreeMap<Concept, u32>,
+    rows: Vec<Row>,
+    codes: Vec<(ValueId, usize, i32)>,
+}
+
+impl Part {
+    fn new(_: &Emitter) -> Part {
+        Part { concepts: Vec::new(), numbers: BTreeMap::new(), rows: Vec::new(), codes: Vec::new() }
+    }
+
+    fn emit<'e>(&mut self, emitter: &Emitter, spell: &[Episode], content: &impl Fn(&Episode) -> &'e [Cell]) {
+        let (first, person) = (&spell[0], spell[0].person);
+        let last = spell.iter().max_by_key(|episode| (episode.end, episode.order)).expect("a spell has an episode");
+        let day = spell.iter().map(|episode| episode.admission).min().expect("a spell has an episode");
+        let discharged = if last.discharge == NO_DAY { last.end } else { last.discharge.max(day) };
+        let stay = (discharged - day).clamp(0, i32::from(Event::OPEN) - 1) as u16;
+        let known_after = |until: i32| (until - day).clamp(0, i32::from(u16::MAX)) as u16;
+        let event = |concept, days, known_after| Event { day, concept, amount: Event::NO_AMOUNT, days, known_after };
+        let all: Vec<&[Cell]> = spell.iter().map(content).collect();
+        let (first_cells, last_cells) = (content(first), content(last));
+        if let Some(stream) = &emitter.admission {
+            let cells = Cells { first: first_cells, last: last_cells, own: first_cells, all: &all, code: None };
+            let concept = self.concept(emitter, stream, &cells);
+            if concept != IRRELEVANT {
+                self.rows.push(Row { person, event: event(concept, stay, 0) });
+            }
+        }
+        if let Some(stream) = &emitter.episode {
+            for (episode, own) in spell.iter().zip(&all) {
+                let cells = Cells { first: first_cells, last: last_cells, own, all: &all, code: None };
+                let concept = self.concept(emitter, stream, &cells);
+                if concept != IRRELEVANT {
+                    let days = (episode.end - episode.start).clamp(0, i32::from(Event::OPEN) - 1) as u16;
+                    self.rows.push(Row { person, event: event(concept, days, known_after(episode.end)) });
+                }
+            }
+        }
+        if let Some(stream) = &emitter.diagnosis {
+            self.collect_codes(emitter, spell, &all);
+            for (code, position, until) in std::mem::take(&mut self.codes) {
+                let cells = Cells {
+                    first: first_cells,
+                    last: last_cells,
+                    own: first_cells,
+                    all: &all,
+                    code: Some((code, position)),
+                };
+                let concept = self.concept(emitter, stream, &cells);
+                if concept != IRRELEVANT {
+                    self.rows.push(Row { person, event: event(concept, stay, known_after(until)) });
+                }
+            }
+        }
+    }
+
+    /// The distinct diagnoses of a spell with their best position, and when the first episode with each had ended: a
+    /// diagnosis is not known before.
+    fn collect_codes(&mut self, emitter: &Emitter, spell: &[Episode], all: &[&[Cell]]) {
+        for (episode, cells) in spell.iter().zip(all) {
+            for cell in cells.iter().filter(|cell| usize::from(cell.column) >= emitter.first_diagnosis) {
+                if Some(emitter.field_columns[usize::from(cell.column)].0) == emitter.diagnosis_field {
+                    let position = usize::from(usize::from(cell.column) != emitter.first_diagnosis);
+                    self.codes.push((cell.value, position, episode.end));
+                }
+            }
+        }
+        self.codes.sort_unstable();
+        self.codes.dedup_by_key(|(code, position, _)| (*code, *position));
+    }
+
+    fn concept(&mut self, emitter: &Emitter, stream: &StreamEmitter, cells: &Cells) -> u32 {
+        let mut mask = stream.full.clone();
+        let mut codes: Vec<Box<[u8]>> = Vec::new();
+        for ((from, characters), (masks, conditions)) in
+            stream.fields.iter().zip(stream.masks.iter().zip(&stream.conditions))
+        {
+            let found = cells.of(*from, emitter.field_columns);
+            conditions.narrow(found.iter().map(|value| &*masks[*value as usize]), &mut mask);
+            if *characters > 0 {
+                codes.push(match (found.first(), *from) {
+                    (Some(value), from) => {
+                        let field = match from {
+                            From::First(field) | From::Last(field) | From::Every(field) | From::Own(field) => {
+                                Some(field)
+                            }
+                            From::Code => emitter.diagnosis_field,
+                            From::Position | From::Nowhere => None,
+                        };
+                        let code = field.map_or(&[][..], |field| &emitter.values.values[field][*value as usize]);
+                        code[..code.len().min(*characters)].into()
+                    }
+                    (None, _) => Box::default(),
+                });
+            }
+        }
+        if mask.iter().all(|word| *word == 0) {
+            return IRRELEVANT;
+        }
+        let concept = Concept { stream: stream.stream, mask, codes: codes.into_boxed_slice() };
+        if let Some(number) = self.numbers.get(&concept) {
+            return *number;
+        }
+        let number = self.concepts.len() as u32;
+        self.concepts.push(concept.clone());
+        self.numbers.insert(concept, number);
+        number
+    }
+}
+
+/// The cells of a spell that an event of it can draw on.
+struct Cells<'a> {
+    first: &'a [Cell],
+    last: &'a [Cell],
+    own: &'a [Cell],
+    all: &'a [&'a [Cell]],
+    code: Option<(ValueId, usize)>,
+}
+
+impl Cells<'_> {
+    fn of(&self, from: From, field_columns: &[(usize, usize)]) -> Vec<ValueId> {
+        let in_field = |cells: &[Cell], field: usize| -> Vec<ValueId> {
+            cells
+                .iter()
+                .filter(|cell| field_columns[usize::from(cell.column)].0 == field)
+                .map(|cell| cell.value)
+                .collect()
+        };
+        match from {
+            From::First(field) => in_field(self.first, field),
+            From::Last(field) => in_field(self.last, field),
+            From::Own(field) => in_field(self.own, field),
+            From::Every(field) => {
+                let mut values: Vec<_> = self.all.iter().flat_map(|cells| in_field(cells, field)).collect();
+                values.sort_unstable();
+                values.dedup();
+                values
+            }
+            From::Code => self.code.iter().map(|(code, _)| *code).collect(),
+            From::Position => self.code.iter().map(|(_, position)| *position as ValueId).collect(),
+            From::Nowhere => Vec::new(),
+        }
+    }
+}

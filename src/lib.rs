@@ -1,0 +1,13 @@
+pub mod code;
+pub mod day;
+pub mod event;
+pub mod ingest;
+pub mod measure;
+pub mod model;
+pub mod number;
+pub mod person;
+pub mod population;
+pub mod score;
+pub mod settings;
+pub mod strata;
+pub mod timeline;

@@ -1,0 +1,298 @@
+//! The values of one person at one as-of day, from the slice of the timeline.
+//!
+//! Each event is looked at once: its concept leads to a short list of operations, each of which checks the event's
+//! day against a window and adds to one accumulator. The scratch is made once a thread and reused.
+
+use crate::day::Day;
+use crate::event::{AmountKind, Event};
+use crate::model::{Expression, Take};
+use crate::number::Micro;
+
+use super::Attributes;
+use super::plan::{Act, Node, Operation, Operations, Plan, PlannedMeasure, PlannedWindow};
+
+/// What has been seen of one measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    sum: i64,
+    /// A day, a month or a number of events, as the measure has it; [`NEVER`] where nothing was seen.
+    last: i32,
+    count: i32,
+}
+
+const NEVER: i32 = i32::MIN;
+const NOTHING: Seen = Seen { sum: 0, last: NEVER, count: 0 };
+
+/// What a thread needs to evaluate people one after another.
+pub struct Scratch {
+    seen: Vec<Seen>,
+    stamps: Vec<u64>,
+    round: u64,
+    /// First and last day of each window of the operations.
+    windows: Vec<(i32, i32)>,
+    anchors: Vec<i32>,
+    months: Months,
+    /// One a node of the plan.
+    pub values: Vec<Micro>,
+}
+
+/// The number of the month of each day, for the years in which people live.
+struct Months {
+    first_day: i32,
+    months: Vec<i16>,
+}
+
+impl Months {
+    fn new() -> Months {
+        let first_day = Day::from_ymd(1900, 1, 1).expect("a date").0;
+        let last_day = Day::from_ymd(2100, 1, 1).expect("a date").0;
+        let first_month = Day(first_day).month().0;
+        Months {
+            first_day,
+            months: (first_day..last_day).map(|day| (Day(day).month().0 - first_month) as i16).collect(),
+        }
+    }
+
+    fn of(&self, day: i32) -> i32 {
+        let place = (day - self.first_day).clamp(0, self.months.len() as i32 - 1);
+        i32::from(self.months[place as usize])
+    }
+}
+
+pub struct Evaluator<'a> {
+    pub plan: &'a Plan,
+    pub operations: &'a Operations,
+    /// Leaves of the plan's nodes, as expressions that attributes answer.
+    leaves: Vec<Option<Expression>>,
+}
+
+impl<'a> Evaluator<'a> {
+    pub fn new(plan: &'a Plan, operations: &'a Operations) -> Evaluator<'a> {
+        let leaves = plan.nodes.iter().map(|node| match node {
+            Node::AgeYears => Some(Expression::AgeYears),
+            Node::Sex(sex) => Some(Expression::Sex(*sex)),
+            Node::Number(name) => Some(Expression::Number(name.clone())),
+            Node::WordIn(name, words) => Some(Expression::WordIn(name.clone(), words.clone())),
+            _ => None,
+        });
+        Evaluator { plan, operations, leaves: leaves.collect() }
+    }
+
+    pub fn scratch(&self) -> Scratch {
+        Scratch {
+            seen: vec![NOTHING; self.plan.measures.len()],
+            stamps: vec![0; self.operations.stamps],
+            round: 0,
+            windows: vec![(0, -1); self.operations.windows.len()],
+            anchors: vec![NEVER; self.plan.anchors.len() + 1],
+            months: Months::new(),
+            values: vec![Micro::ZERO; self.plan.nodes.len()],
+        }
+    }
+
+    /// Fills `scratch.values`: one value for each node of the plan.
+    ///
+    /// # Boundaries
+    /// Only events that happened and were recorded before the as-of day are seen. An interval that had not ended by
+    /// then is open, whatever its last day turned out to be.
+    pub fn evaluate(&self, events: &[Event], person: &dyn Attributes, as_of: Day, scratch: &mut Scratch) {
+        scratch.seen.fill(NOTHING);
+        scratch.round += 1;
+        self.place_windows(events, as_of, scratch);
+        for event in events {
+            if event.day >= as_of.0 {
+                break;
+            }
+            if event.is_known_on(as_of.0) {
+                self.take(event, as_of, scratch);
+            }
+        }
+        self.finish(person, as_of, scratch);
+    }
+
+    fn place_windows(&self, events: &[Event], as_of: Day, scratch: &mut Scratch) {
+        scratch.anchors[0] = as_of.0;
+        for (number, planned) in self.plan.anchors.iter().enumerate() {
+            let is_anchor = |event: &&Event| {
+                event.is_known_on(as_of.0)
+                    && self.operations.anchors[event.concept as usize] >> number & 1 == 1
+                    && match event.end_day() {
+                        Some(end) if end < as_of.0 => planned.anchor.ended.holds(as_of.0 - end),
+                        _ => true,
+                    }
+            };
+            let last = events.iter().rev().skip_while(|event| event.day >= as_of.0).find(is_anchor);
+            scratch.anchors[number + 1] = last.map_or(NEVER, |event| event.day);
+        }
+        for (place, planned) in self.operations.windows.iter().enumerate() {
+            scratch.windows[place] = days_of(planned, scratch.anchors[planned.reference], as_of);
+        }
+    }
+
+    #[inline]
+    fn take(&self, event: &Event, as_of: Day, scratch: &mut Scratch) {
+        let concept = event.concept as usize;
+        let operations = self.operations.starts[concept] as usize..self.operations.starts[concept + 1] as usize;
+        for operation in &self.operations.operations[operations] {
+            let (first, last) = scratch.windows[operation.window as usize];
+            if event.day < first || event.day > last {
+                continue;
+            }
+            if event.amount < operation.amount_min || event.amount > operation.amount_max {
+                continue;
+            }
+            act(operation, event, as_of, scratch);
+        }
+    }
+
+    fn finish(&self, person: &dyn Attributes, as_of: Day, scratch: &mut Scratch) {
+        for (place, node) in self.plan.nodes.iter().enumerate() {
+            let value = match node {
+                Node::Measure(number) => self.measured(*number, as_of, scratch),
+                Node::Stepped(inner, steps) => {
+                    steps.iter().fold(scratch.values[*inner], |value, step| step.apply(value))
+                }
+                Node::Product(of) => of.iter().fold(Micro::ONE, |product, &place| product.times(scratch.values[place])),
+                Node::SumOf(of) => of.iter().fold(Micro::ZERO, |sum, &place| sum.plus(scratch.values[place])),
+                Node::Ratio(of, over) => scratch.values[*of].over(scratch.values[*over]),
+                Node::CountTrue(of) => {
+                    Micro::whole(of.iter().filter(|&&place| scratch.values[place].is_true()).count() as i64)
+                }
+                Node::AnyTrue(of) => Micro::flag(of.iter().any(|&place| scratch.values[place].is_true())),
+                Node::AllTrue(of) => Micro::flag(of.iter().all(|&place| scratch.values[place].is_true())),
+                Node::Not(of) => Micro::flag(!scratch.values[*of].is_true()),
+                _ => person.value(self.leaves[place].as_ref().expect("leaves were listed"), as_of),
+            };
+            scratch.values[place] = value;
+        }
+    }
+
+    fn measured(&self, number: usize, as_of: Day, scratch: &Scratch) -> Micro {
+        let planned = &self.plan.measures[number];
+        let seen = scratch.seen[number];
+        let reference = scratch.anchors[planned.reference];
+        if reference == NEVER {
+            return nothing_seen(&planned.measure.take);
+        }
+        match &planned.measure.take {
+            Take::Count | Take::Any | Take::Days | Take::DistinctDays | Take::Distinct { .. } | Take::Open => {
+                Micro::whole(seen.sum)
+            }
+            Take::MaxPerMonthOfDistinct { .. } => Micro::whole(seen.sum),
+            Take::WeightsOnce { .. } => Micro(seen.sum),
+            Take::Sum => in_unit(planned, seen.sum),
+            Take::Mean if seen.count == 0 => Micro::MISSING,
+            Take::Mean => in_unit(planned, seen.sum).over(Micro::whole(seen.count.into())),
+            _ if seen.last == NEVER => nothing_seen(&planned.measure.take),
+            Take::Latest => in_unit(planned, seen.sum),
+            Take::SinceLast => Micro::whole(i64::from(reference.min(as_of.0)) - i64::from(seen.last)),
+            Take::LookUp { .. } => self.operations.look_ups[number][seen.sum as usize],
+            Take::Unresolved { .. } => Micro::flag(i64::from(seen.last) >= resolved_day(seen)),
+            Take::LastIs { .. } => Micro::whole(seen.sum),
+        }
+    }
+}
+
+/// What a measure is where no event counts for it.
+pub fn nothing_seen(take: &Take) -> Micro {
+    match take {
+        Take::Mean | Take::Latest | Take::SinceLast | Take::LookUp { .. } => Micro::MISSING,
+        _ => Micro::ZERO,
+    }
+}
+
+fn in_unit(planned: &PlannedMeasure, sum: i64) -> Micro {
+    if planned.amount == AmountKind::Thousandths { Micro::thousandths(sum) } else { Micro::whole(sum) }
+}
+
+/// `count` is 1 where a resolving event was seen, and `sum` is then its day.
+fn resolved_day(seen: Seen) -> i64 {
+    if seen.count == 0 { i64::MIN } else { seen.sum }
+}
+
+/// The first and last day of a window, back from its reference day.
+fn days_of(planned: &PlannedWindow, reference: i32, as_of: Day) -> (i32, i32) {
+    if reference == NEVER {
+        return (0, -1);
+    }
+    let last = (reference - planned.window.after_days - 1).min(as_of.0 - 1);
+    let first = if planned.window.up_to_days == i32::MAX { i32::MIN } else { reference - planned.window.up_to_days };
+    if !planned.by_month || first == i32::MIN {
+        return (first, last);
+    }
+    let month_after = crate::day::Month(Day(last).month().0 + 1);
+    (Day(first).month().first_day().0, (month_after.first_day().0 - 1).min(as_of.0 - 1))
+}
+
+#[inline]
+fn act(operation: &Operation, event: &Event, as_of: Day, scratch: &mut Scratch) {
+    let seen = &mut scratch.seen[operation.measure as usize];
+    match operation.act {
+        Act::Count => seen.sum += 1,
+        Act::Any => seen.sum = 1,
+        Act::Days(window) => seen.sum += days_within(event, scratch.windows[window as usize]),
+        Act::Sum if event.amount != Event::NO_AMOUNT => {
+            seen.sum += i64::from(event.amount);
+            seen.count += 1;
+        }
+        Act::Latest if event.amount != Event::NO_AMOUNT => {
+            // Of several on one day, the largest.
+            if event.day > seen.last || i64::from(event.amount) > seen.sum {
+                seen.sum = event.amount.into();
+            }
+            seen.last = event.day;
+        }
+        Act::Sum | Act::Latest => {}
+        Act::Last => seen.last = event.day,
+        Act::DistinctDays => {
+            seen.sum += i64::from(event.day != seen.last);
+            seen.last = event.day;
+        }
+        Act::Distinct(place) => {
+            seen.sum += i64::from(stamp(&mut scratch.stamps[place as usize], scratch.round << 16));
+        }
+        Act::Weight(place, weight) => {
+            if stamp(&mut scratch.stamps[place as usize], scratch.round << 16) {
+                seen.sum += weight;
+            }
+        }
+        Act::MaxPerMonth(place) => {
+            let month = scratch.months.of(event.day);
+            if month != seen.last {
+                (seen.last, seen.count) = (month, 0);
+            }
+            seen.count += i32::from(stamp(&mut scratch.stamps[place as usize], scratch.round << 16 | month as u64));
+            seen.sum = seen.sum.max(seen.count.into());
+        }
+        Act::LookUp(place) => {
+            // Of several on one day, the last in code order.
+            if event.day > seen.last || i64::from(place) > seen.sum {
+                seen.sum = place.into();
+            }
+            seen.last = event.day;
+        }
+        Act::Resolved => (seen.sum, seen.count) = (event.day.into(), 1),
+        Act::LastIs(also) => {
+            seen.sum = i64::from(also || (event.day == seen.last && seen.sum == 1));
+            seen.last = event.day;
+        }
+        Act::Open => {
+            if event.end_day().is_none_or(|end| end > as_of.0) {
+                seen.sum = 1;
+            }
+        }
+    }
+}
+
+/// Whether this is the first time this round.
+fn stamp(known: &mut u64, round: u64) -> bool {
+    let is_first = *known != round;
+    *known = round;
+    is_first
+}
+
+/// Days of the interval from its first day up to before its end, that lie in the window.
+fn days_within(event: &Event, (first, last): (i32, i32)) -> i64 {
+    let end = event.end_day().unwrap_or(i32::MAX);
+    (i64::from(end.min(last.saturating_add(1))) - i64::from(event.day.max(first))).max(0)
+}

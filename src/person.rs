@@ -1,0 +1,240 @@
+//! People: pseudonyms and the spine.
+//!
+//! The spine has one row per person on the register, in order of pseudonym, so that a person's number sorts as the
+//! pseudonym does and a tie by person is a tie by number. What a person's standing is (registered, died, not yet
+//! born) is asked for a day, never stored.
+
+use std::collections::BTreeMap;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::day::{Day, Month};
+use crate::model::Sex;
+
+/// A pseudonym as the sources write it. It never reaches a log, an error or an aggregate.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PersonId(pub Box<str>);
+
+impl std::fmt::Debug for PersonId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PersonId(..)")
+    }
+}
+
+/// The 128-bit key that pseudonyms are found by.
+///
+/// # Boundaries
+/// White space around a pseudonym and the case of its letters do not count: feeds of one body differ in both.
+pub fn key_of(pseudonym: &[u8]) -> u128 {
+    let trimmed = pseudonym.trim_ascii();
+    if trimmed.iter().any(u8::is_ascii_uppercase) {
+        return xxh3_128(&trimmed.to_ascii_lowercase());
+    }
+    xxh3_128(trimmed)
+}
+
+/// One stretch of registration with a practice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Registration {
+    pub start: Day,
+    /// The last day; `None` while it goes on.
+    pub end: Option<Day>,
+    /// Place in [`Spine::practices`].
+    pub practice: u32,
+}
+
+/// Words about people, each distinct word once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WordColumn {
+    /// In order.
+    pub words: Vec<String>,
+    /// One a person; [`WordColumn::MISSING`] where nothing is recorded.
+    pub places: Vec<u32>,
+}
+
+impl WordColumn {
+    pub const MISSING: u32 = u32::MAX;
+
+    pub fn of(&self, person: u32) -> Option<&str> {
+        self.words.get(self.places[person as usize] as usize).map(String::as_str)
+    }
+}
+
+/// A number about people, in thousandths; `i32::MIN` where nothing is recorded.
+pub type NumberColumn = Vec<i32>;
+
+#[derive(Debug, Default)]
+pub struct Spine {
+    /// In order.
+    pub ids: Vec<PersonId>,
+    pub births: Vec<Option<Month>>,
+    pub sexes: Vec<Option<Sex>>,
+    pub deaths: Vec<Option<Day>>,
+    /// `registration_starts[p]..registration_starts[p + 1]` in `registrations`, in order.
+    pub registration_starts: Vec<u32>,
+    pub registrations: Vec<Registration>,
+    /// Practice codes, in order.
+    pub practices: Vec<String>,
+    pub areas: WordColumn,
+    pub words: BTreeMap<String, WordColumn>,
+    pub numbers: BTreeMap<String, NumberColumn>,
+    keys: Keys,
+}
+
+/// How a person stands on a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Registered { practice: u32, days: i32 },
+    Died,
+    NotYetBorn,
+    NotRegistered,
+}
+
+impl Spine {
+    /// Takes the key table from the pseudonyms; the last step of building a spine.
+    ///
+    /// # Errors
+    /// The number of people who cannot be told apart, where two pseudonyms have one key.
+    pub fn index(&mut self, opted_out: &[u128]) -> Result<(), usize> {
+        assert!(self.ids.is_sorted(), "the spine is sorted by pseudonym");
+        self.keys = Keys::new(self.ids.iter().map(|id| key_of(id.0.as_bytes())), opted_out)?;
+        Ok(())
+    }
+
+    pub fn people(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn find(&self, key: u128) -> Found {
+        self.keys.find(key)
+    }
+
+    /// A person's registration, age and life on the as-of day, as known before it.
+    ///
+    /// # Boundaries
+    /// A death or deregistration on the as-of day is not yet known. Of overlapping registrations the one that started
+    /// last counts; of those that started together, the practice first in code order.
+    pub fn standing(&self, person: u32, as_of: Day) -> Standing {
+        let place = person as usize;
+        if self.deaths[place].is_some_and(|death| death < as_of) {
+            return Standing::Died;
+        }
+        if self.births[place].is_some_and(|birth| birth > as_of.month()) {
+            return Standing::NotYetBorn;
+        }
+        let periods =
+            &self.registrations[self.registration_starts[place] as usize..self.registration_starts[place + 1] as usize];
+        let covering =
+            periods.iter().filter(|period| period.start <= as_of && period.end.is_none_or(|end| end >= as_of));
+        match covering.max_by_key(|period| (period.start, std::cmp::Reverse(period.practice))) {
+            Some(period) => Standing::Registered { practice: period.practice, days: as_of.0 - period.start.0 },
+            None => Standing::NotRegistered,
+        }
+    }
+}
+
+/// Where a key leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    Person(u32),
+    OptedOut,
+    Unknown,
+}
+
+#[derive(Default)]
+struct Keys {
+    table: hashbrown::HashTable<(u128, u32)>,
+}
+
+impl Keys {
+    const OPTED_OUT: u32 = u32::MAX;
+
+    fn new(keys: impl ExactSizeIterator<Item = u128>, opted_out: &[u128]) -> Result<Keys, usize> {
+        let mut table: hashbrown::HashTable<(u128, u32)> =
+            hashbrown::HashTable::with_capacity(keys.len() + opted_out.len());
+        let mut clashes = 0;
+        let people = keys.enumerate().map(|(person, key)| (key, person as u32));
+        for (key, person) in people.chain(opted_out.iter().map(|&key| (key, Keys::OPTED_OUT))) {
+            match table.entry(short_hash(key), |known| known.0 == key, |known| short_hash(known.0)) {
+                hashbrown::hash_table::Entry::Occupied(_) if person == Keys::OPTED_OUT => {}
+                hashbrown::hash_table::Entry::Occupied(_) => clashes += 1,
+                hashbrown::hash_table::Entry::Vacant(place) => drop(place.insert((key, person))),
+            }
+        }
+        if clashes == 0 { Ok(Keys { table }) } else { Err(clashes) }
+    }
+
+    fn find(&self, key: u128) -> Found {
+        match self.table.find(short_hash(key), |known| known.0 == key) {
+            Some((_, Keys::OPTED_OUT)) => Found::OptedOut,
+            Some((_, person)) => Found::Person(*person),
+            None => Found::Unknown,
+        }
+    }
+}
+
+fn short_hash(key: u128) -> u64 {
+    key as u64
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Keys({})", self.table.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spine(periods: &[(&str, Option<&str>, u32)], death: Option<&str>) -> Spine {
+        let day = |text: &str| Day::parse(text.as_bytes()).unwrap();
+        let mut registrations: Vec<_> = periods
+            .iter()
+            .map(|(start, end, practice)| Registration { start: day(start), end: end.map(day), practice: *practice })
+            .collect();
+        registrations.sort();
+        let mut spine = Spine {
+            ids: vec![PersonId("p".into())],
+            births: vec![Month::parse(b"1950-04")],
+            sexes: vec![None],
+            deaths: vec![death.map(day)],
+            registration_starts: vec![0, registrations.len() as u32],
+            registrations,
+            practices: vec!["A".to_owned(), "B".to_owned()],
+            ..Spine::default()
+        };
+        spine.index(&[key_of(b"q")]).unwrap();
+        spine
+    }
+
+    #[test]
+    fn the_registration_that_started_last_counts() {
+        let as_of = Day::parse(b"2016-04-01").unwrap();
+        let overlapping = spine(&[("2000-01-01", None, 0), ("2016-03-02", None, 1)], None);
+        assert_eq!(overlapping.standing(0, as_of), Standing::Registered { practice: 1, days: 30 });
+        let tied = spine(&[("2016-03-02", None, 1), ("2016-03-02", None, 0)], None);
+        assert_eq!(tied.standing(0, as_of), Standing::Registered { practice: 0, days: 30 });
+        let ended_today = spine(&[("2000-01-01", Some("2016-04-01"), 0)], None);
+        assert!(matches!(ended_today.standing(0, as_of), Standing::Registered { practice: 0, .. }));
+        let ended_yesterday = spine(&[("2000-01-01", Some("2016-03-31"), 0)], None);
+        assert_eq!(ended_yesterday.standing(0, as_of), Standing::NotRegistered);
+    }
+
+    #[test]
+    fn a_death_on_the_as_of_day_is_not_yet_known() {
+        let as_of = Day::parse(b"2016-04-01").unwrap();
+        let periods = [("2000-01-01", None, 0)];
+        assert_eq!(spine(&periods, Some("2016-03-31")).standing(0, as_of), Standing::Died);
+        assert!(matches!(spine(&periods, Some("2016-04-01")).standing(0, as_of), Standing::Registered { .. }));
+        assert_eq!(spine(&periods, None).standing(0, Day::parse(b"1950-03-31").unwrap()), Standing::NotYetBorn);
+    }
+
+    #[test]
+    fn a_pseudonym_is_found_in_any_case_and_opted_out_people_are_told_from_strangers() {
+        let spine = spine(&[], None);
+        assert_eq!(spine.find(key_of(b" P ")), Found::Person(0));
+        assert_eq!(spine.find(key_of(b"Q")), Found::OptedOut);
+        assert_eq!(spine.find(key_of(b"r")), Found::Unknown);
+    }
+}

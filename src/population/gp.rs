@@ -1,0 +1,334 @@
+//! The GP record: diagnoses when they were made, values when they were measured, and the many rows that mean nothing to a
+//! model.
+//!
+//! Only practices that share their data have rows, and the practice that holds the record in the end holds all of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::conditions::Conditions;
+use super::draw::{Draw, Subject};
+use super::people::{Person, Smoking};
+use super::rows::{NO_POSITION, Rows};
+use super::sheets::Sheets;
+use super::tables::{Sex, snomed_groups};
+use super::world::{World, years};
+use crate::day::Day;
+
+const FILLER_CODES: usize = 2_500;
+const FILLER_SLOTS: usize = 1 << 14;
+/// Part of the rate of visits that follows frailty.
+const VISITS_FOLLOW: f64 = 0.5;
+
+/// Units in the order of [`Unit`].
+pub const UNITS: [&str; 8] = ["mm[Hg]", "kg/m2", "mmol/mol", "mL/min/1.73m2", "g/L", "mmol/L", "kg", "umol/L"];
+
+#[derive(Clone, Copy)]
+enum Unit {
+    Pressure,
+    Bmi,
+    Hba1c,
+    Egfr,
+    Haemoglobin,
+    Mmol,
+    Weight,
+    Umol,
+}
+
+/// Every code that records are made of, and where in the list to find each.
+pub struct GpCodes {
+    pub list: Arc<Vec<String>>,
+    groups: BTreeMap<String, Vec<u32>>,
+    /// Positions by condition.
+    by_condition: Vec<Vec<u32>>,
+    resolved: Vec<Vec<u32>>,
+    /// A filler code for each of equally likely slots.
+    fillers: Vec<u32>,
+}
+
+impl GpCodes {
+    pub fn load(conditions: &Conditions) -> GpCodes {
+        let mut list = Vec::new();
+        let mut groups = BTreeMap::new();
+        for (group, codes) in snomed_groups() {
+            let start = list.len() as u32;
+            list.extend(codes);
+            groups.insert(group, (start..list.len() as u32).collect::<Vec<u32>>());
+        }
+        let of = |group: &str| groups.get(group).cloned().unwrap_or_default();
+        let by_condition = conditions.list.iter().map(|condition| of(&condition.group)).collect();
+        let resolved = conditions.list.iter().map(|condition| of(&condition.resolved_group)).collect();
+        let first_filler = list.len() as u32;
+        list.extend((1..=FILLER_CODES as u64).map(filler_code));
+        GpCodes { list: Arc::new(list), groups, by_condition, resolved, fillers: filler_slots(first_filler) }
+    }
+
+    fn group(&self, name: &str) -> &[u32] {
+        self.groups.get(name).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A code of the form of a national extension, in a name space that nobody holds, with its check digit.
+fn filler_code(number: u64) -> String {
+    let digits = format!("{number}999999910");
+    let check = check_digit(&digits);
+    format!("{digits}{check}")
+}
+
+/// Verhoeff's check digit, as every SNOMED CT identifier has one.
+fn check_digit(digits: &str) -> u8 {
+    const INVERSE: [u8; 10] = [0, 4, 3, 2, 1, 5, 6, 7, 8, 9];
+    let check = digits
+        .bytes()
+        .rev()
+        .enumerate()
+        .fold(0, |check, (place, digit)| dihedral(check, permuted(place + 1, digit - b'0')));
+    INVERSE[usize::from(check)]
+}
+
+/// Product in the dihedral group of ten elements.
+fn dihedral(a: u8, b: u8) -> u8 {
+    match (a < 5, b < 5) {
+        (true, true) => (a + b) % 5,
+        (true, false) => 5 + (a + b - 5) % 5,
+        (false, true) => 5 + (a - 5 + 5 - b) % 5,
+        (false, false) => (5 + a - b) % 5,
+    }
+}
+
+fn permuted(place: usize, digit: u8) -> u8 {
+    const ONCE: [u8; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
+    (0..place % 8).fold(digit, |digit, _| ONCE[usize::from(digit)])
+}
+
+/// Common codes take more slots than rare ones.
+fn filler_slots(first: u32) -> Vec<u32> {
+    let weights: Vec<f64> = (0..FILLER_CODES).map(|rank| 1.0 / (rank as f64 + 12.0)).collect();
+    let total: f64 = weights.iter().sum();
+    let mut slots = Vec::with_capacity(FILLER_SLOTS);
+    let mut sum = 0.0;
+    for (rank, weight) in weights.iter().enumerate() {
+        sum += weight / total;
+        let end = (sum * FILLER_SLOTS as f64).round() as usize;
+        slots.resize(end.max(slots.len()), first + rank as u32);
+    }
+    slots.resize(FILLER_SLOTS, first);
+    slots
+}
+
+/// Appends rows of one person at one practice.
+struct Record<'a> {
+    rows: &'a mut Rows,
+    place: u32,
+    practice: u32,
+    last: Day,
+}
+
+impl Record<'_> {
+    fn add(&mut self, day: Day, recorded: Day, code: u32, value: Option<i64>, unit: u32) {
+        if day > self.last {
+            return;
+        }
+        self.rows
+            .listed(self.place)
+            .listed(self.practice)
+            .day(Some(day))
+            .day(Some(recorded))
+            .listed(code)
+            .decimal(value)
+            .listed(unit)
+            .end();
+    }
+
+    fn code(&mut self, day: Day, code: u32) {
+        self.add(day, day, code, None, NO_POSITION);
+    }
+
+    fn value(&mut self, day: Day, code: u32, tenths: f64, unit: Unit) {
+        self.add(day, day, code, Some(tenths.round() as i64), unit as u32);
+    }
+}
+
+/// Writes the record of someone whose practice shares its data; `place` is the person's place in the chunk.
+pub fn write_record(world: &World, person: &Person, place: u32, sheets: &mut Sheets) {
+    let practice = person.practice();
+    if !world.places.practices[practice].shares_gp_data {
+        return;
+    }
+    let mut draw = Draw::new(world.seed, person.number, Subject::Gp);
+    let last = Day(person.present.1.0 - 1);
+    let mut record = Record { rows: &mut sheets.gp_events, place, practice: practice as u32, last };
+    write_diagnoses(world, person, &mut draw, &mut record);
+    write_states(world, person, &mut draw, &mut record);
+    write_measurements(world, person, &mut draw, &mut record);
+    write_visits(world, person, &mut draw, &mut record);
+}
+
+fn write_diagnoses(world: &World, person: &Person, draw: &mut Draw, record: &mut Record) {
+    for onset in &person.conditions {
+        let Some(&code) = draw.pick_some(&world.codes.by_condition[onset.condition]) else { continue };
+        let late = if draw.chance(0.12) { draw.between(1, 90) } else { 0 };
+        record.add(onset.since, Day(onset.since.0 + late), code, None, NO_POSITION);
+        // A long-standing diagnosis is written down again at some reviews.
+        let mut again = Day(onset.since.0.max(person.present.0.0) + draw.between(200, 1_500));
+        while again < person.present.1 && onset.resolved.is_none_or(|resolved| again < resolved) {
+            record.code(again, code);
+            again = Day(again.0 + draw.between(300, 1_500));
+        }
+        if let (Some(resolved), Some(&code)) = (onset.resolved, draw.pick_some(&world.codes.resolved[onset.condition]))
+        {
+            record.code(resolved, code);
+        }
+    }
+}
+
+/// Care home, end of life and frailty.
+fn write_states(world: &World, person: &Person, draw: &mut Draw, record: &mut Record) {
+    let mut note = |day: Option<Day>, group: &str, draw: &mut Draw| {
+        if let (Some(day), Some(&code)) = (day, draw.pick_some(world.codes.group(group))) {
+            record.code(day, code);
+        }
+    };
+    note(person.care_home_from, "care_home_resident", draw);
+    note(person.palliative_from, "PALCARE_COD", draw);
+    let age = person.age_on(world.reference);
+    if age < 65 || !draw.chance(0.35) {
+        return;
+    }
+    let level = match person.conditions.len() {
+        0..5 => return,
+        5..8 => "frailty_mild",
+        8..12 => "frailty_moderate",
+        _ => "frailty_severe",
+    };
+    note(Some(Day(draw.between(world.reference.0 - 900, world.reference.0))), level, draw);
+}
+
+/// What is known of the body: drawn once a person, so that values hang together.
+struct Body {
+    bmi: f64,
+    systolic: f64,
+    egfr: f64,
+    hba1c: f64,
+    haemoglobin: f64,
+    cholesterol: f64,
+    /// Checks a year.
+    checks: f64,
+    blood: bool,
+}
+
+impl Body {
+    fn of(world: &World, person: &Person, age: i32, draw: &mut Draw) -> Body {
+        let day = Day(person.present.1.0 - 1);
+        let has = |name: &str| world.conditions.position(name).is_some_and(|condition| person.has(condition, day));
+        let (diabetes, kidney, pressure) = (has("diabetes"), has("chronic_kidney_disease"), has("hypertension"));
+        let long_term = diabetes || kidney || pressure || has("asthma") || has("copd") || has("coronary_heart_disease");
+        let age = f64::from(age);
+        let egfr = if kidney { draw.normal(46.0, 10.0) } else { draw.normal(112.0 - 0.55 * age, 13.0) };
+        let women = person.sex == Sex::Female;
+        Body {
+            bmi: (26.4 + draw.normal(0.0, 4.6) + if diabetes { 3.0 } else { 0.0 }).clamp(15.0, 58.0),
+            systolic: 112.0 + 0.28 * age + draw.normal(0.0, 9.0) + if pressure { 7.0 } else { 0.0 },
+            egfr: egfr.clamp(8.0, 120.0),
+            hba1c: if diabetes { 45.0 + draw.exponential(13.0) } else { draw.normal(37.5, 3.4) }.clamp(22.0, 140.0),
+            haemoglobin: (if women { 132.0 } else { 146.0 }) + draw.normal(0.0, 10.0)
+                - if has("anaemia") { 22.0 } else { 0.0 },
+            cholesterol: draw.normal(5.1, 0.9).clamp(2.5, 9.5),
+            checks: if long_term { 2.2 } else { 0.12 + age * 0.005 },
+            blood: diabetes || kidney || age > 60.0,
+        }
+    }
+}
+
+fn write_measurements(world: &World, person: &Person, draw: &mut Draw, record: &mut Record) {
+    let age = person.age_on(Day(person.present.1.0));
+    if age < 16 || person.present.0 >= person.present.1 {
+        return;
+    }
+    let body = Body::of(world, person, age, draw);
+    let from = person.present.0.max(Day(person.birth.0 + 16 * 365));
+    for _ in 0..draw.poisson(body.checks * years(from, person.present.1)) {
+        let day = Day(draw.between(from.0, person.present.1.0 - 1));
+        write_check(world, person, &body, day, draw, record);
+    }
+}
+
+fn write_check(world: &World, person: &Person, body: &Body, day: Day, draw: &mut Draw, record: &mut Record) {
+    let code = |name: &str, which: usize| world.codes.group(name).get(which).copied().unwrap_or(NO_POSITION);
+    let systolic = (body.systolic + draw.normal(0.0, 9.0)).round();
+    let diastolic = (systolic * 0.57 + draw.normal(0.0, 6.0)).round();
+    record.value(day, code("systolic", 0), systolic * 10.0, Unit::Pressure);
+    record.value(day, code("diastolic", 0), diastolic * 10.0, Unit::Pressure);
+    if draw.chance(0.5) {
+        record.value(day, code("bmi", 0), (body.bmi + draw.normal(0.0, 0.6)) * 10.0, Unit::Bmi);
+        record.value(day, code("weight", 0), body.bmi * 28.5, Unit::Weight);
+    }
+    if draw.chance(0.6) {
+        let status = match person.smoking {
+            Smoking::Current => "smoker",
+            Smoking::Former => "ex_smoker",
+            Smoking::Never => "never_smoked",
+        };
+        record.code(day, code(status, 0));
+    }
+    if !draw.chance(if body.blood { 0.8 } else { 0.25 }) {
+        return;
+    }
+    let newer = day >= Day::from_ymd(2015, 1, 1).expect("a date of the calendar");
+    let egfr = (body.egfr + draw.normal(0.0, 4.0)).clamp(5.0, 130.0).round();
+    record.value(day, code("egfr", usize::from(newer)), egfr * 10.0, Unit::Egfr);
+    record.value(day, code("creatinine", 0), (7_200.0 / egfr).round() * 10.0, Unit::Umol);
+    record.value(day, code("sodium", 0), draw.normal(139.5, 2.6).round() * 10.0, Unit::Mmol);
+    record.value(day, code("potassium", 0), draw.normal(44.0, 4.0), Unit::Mmol);
+    record.value(
+        day,
+        code("haemoglobin", 0),
+        (body.haemoglobin + draw.normal(0.0, 4.0)).round() * 10.0,
+        Unit::Haemoglobin,
+    );
+    record.value(day, code("cholesterol", 0), (body.cholesterol + draw.normal(0.0, 0.3)) * 10.0, Unit::Mmol);
+    record.value(day, code("hba1c", 0), (body.hba1c + draw.normal(0.0, 3.0)).round() * 10.0, Unit::Hba1c);
+}
+
+/// Visits, each with rows that no model asks for.
+fn write_visits(world: &World, person: &Person, draw: &mut Draw, record: &mut Record) {
+    if person.present.0 >= person.present.1 {
+        return;
+    }
+    let (from, to) = person.present;
+    let age = person.age_on(Day((from.0 + to.0) / 2)).max(0);
+    let rate = world.rates.gp_visits.at(person.sex, age) * person.tempered(VISITS_FOLLOW);
+    for _ in 0..draw.poisson(rate * years(from, to)) {
+        let day = Day(draw.between(from.0, to.0 - 1));
+        let rows = draw.poisson(world.fillers_per_visit);
+        let late = if draw.chance(0.05) { draw.between(1, 45) } else { 0 };
+        let recorded = Day(day.0 + late);
+        for _ in 0..rows {
+            let bits = draw.bits();
+            let code = world.codes.fillers[bits as usize % FILLER_SLOTS];
+            // One row in four is a result with a number.
+            let value = (bits >> 30 == 0).then(|| i64::from(bits >> 14 & 0x7ff));
+            record.add(day, recorded, code, value, NO_POSITION);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn check_digits_are_those_of_known_codes() {
+        for code in ["77176002", "8517006", "1011481000000105", "60621009", "13645005"] {
+            let (digits, check) = code.split_at(code.len() - 1);
+            assert_eq!(check_digit(digits).to_string(), check, "{code}");
+        }
+    }
+
+    #[test]
+    fn every_slot_has_a_filler() {
+        let slots = filler_slots(10);
+        assert_eq!(slots.len(), FILLER_SLOTS);
+        assert!(slots.iter().all(|&code| (10..10 + FILLER_CODES as u32).contains(&code)));
+    }
+}

@@ -1,0 +1,120 @@
+//! Outpatient appointments, in courses with one specialty.
+
+use super::draw::{Draw, Subject};
+use super::hospital::Likelihood;
+use super::people::Person;
+use super::sheets::{Sheets, submitted_after};
+use super::tables::{number, rows, text};
+use super::world::{World, years};
+use crate::day::Day;
+
+/// Part of the rate of appointments that follows frailty.
+const FOLLOWS: f64 = 0.5;
+
+/// GP, A&E, another consultant, after an emergency admission, after an A&E attendance, self, other consultant-led, allied
+/// health professional, optometrist, other.
+const SOURCES: [(&str, f64); 10] = [
+    ("03", 50.0),
+    ("04", 4.0),
+    ("05", 16.0),
+    ("01", 4.0),
+    ("10", 4.0),
+    ("06", 2.0),
+    ("11", 9.0),
+    ("15", 3.0),
+    ("16", 2.0),
+    ("97", 6.0),
+];
+
+/// Seen in time, seen late, did not attend, cancelled by the patient, cancelled by the hospital, too late to be seen.
+const ATTENDED: [(&str, f64); 6] = [("5", 74.0), ("6", 4.0), ("3", 8.0), ("2", 7.0), ("4", 6.6), ("7", 0.4)];
+
+pub struct Specialty {
+    pub likelihood: Likelihood,
+    pub code: String,
+    pub visits: f64,
+}
+
+pub fn specialties(position: &dyn Fn(&str) -> Option<usize>) -> Vec<Specialty> {
+    let read = |row: &super::tables::Row| Specialty {
+        likelihood: Likelihood::read(row, position),
+        code: text(row, "code").to_owned(),
+        visits: number(row, "visits"),
+    };
+    rows(include_str!("tables/specialties.csv")).iter().map(read).collect()
+}
+
+pub fn write_appointments(world: &World, person: &Person, sheets: &mut Sheets) {
+    let mut draw = Draw::new(world.seed, person.number, Subject::Outpatients);
+    for year in &world.financial_years {
+        let from = person.present.0.max(year.first);
+        let to = person.present.1.min(Day(year.last.0 + 1));
+        if from >= to {
+            continue;
+        }
+        let age = person.age_on(Day((from.0 + to.0) / 2)).max(0);
+        let mut left = appointments(world, person, age, years(from, to), &mut draw);
+        while left > 0 {
+            let first = Day(draw.between(from.0, to.0 - 1));
+            left -= write_course(world, person, first, age, left, &mut draw, sheets);
+        }
+    }
+}
+
+fn appointments(world: &World, person: &Person, age: i32, share: f64, draw: &mut Draw) -> u32 {
+    draw.poisson(world.rates.outpatients.at(person.sex, age) * person.tempered(FOLLOWS) * share)
+}
+
+/// Writes one course and gives back how many appointments it took.
+fn write_course(
+    world: &World,
+    person: &Person,
+    first: Day,
+    age: i32,
+    most: u32,
+    draw: &mut Draw,
+    sheets: &mut Sheets,
+) -> u32 {
+    let chosen = draw.weighted(world.specialties.iter().map(|one| one.likelihood.of(person, age, first)));
+    let specialty = &world.specialties[chosen];
+    let visits = (1 + draw.poisson(specialty.visits - 1.0)).min(most);
+    let (trust, _) = world.places.hospital(person.area, draw);
+    let source = draw.weighted_word(&SOURCES);
+    let known_before = draw.chance(0.55);
+    let mut day = first;
+    for visit in 0..visits {
+        let first_visit = visit == 0 && !known_before;
+        let last_visit = visit + 1 == visits;
+        if let Some(index) = world.financial_years.iter().position(|year| year.holds(day))
+            && day < person.present.1
+        {
+            let attended = draw.weighted_word(&ATTENDED);
+            let outcome = if last_visit && draw.chance(0.5) { "1" } else { draw.word(&["2", "2", "3"]) };
+            let telephone = draw.chance(0.04);
+            let first_code = match (first_visit, telephone) {
+                (true, false) => "1",
+                (false, false) => "2",
+                (true, true) => "3",
+                (false, true) => "4",
+            };
+            let key = sheets.keys.next(person.number);
+            sheets.outpatients[index]
+                .text(&person.id)
+                .whole(key)
+                .day(Some(day))
+                .text(attended)
+                .text(first_code)
+                .text(outcome)
+                .text(source)
+                .text(&specialty.code)
+                .text(&specialty.code)
+                .text(trust)
+                .text("R69X6")
+                .day(Some(submitted_after(day)))
+                .text(&world.financial_years[index].short_name)
+                .end();
+        }
+        day = Day(day.0 + draw.between(7, 120));
+    }
+    visits
+}

@@ -1,0 +1,167 @@
+//! Everything that is the same for all people: dates, places, rates, conditions and the lists that codes are drawn from.
+
+use std::sync::Arc;
+
+use super::Request;
+use super::calendar::{FinancialYear, financial_years};
+use super::conditions::{Conditions, Population};
+use super::gp::GpCodes;
+use super::hospital::{Cause, Elective, causes, electives};
+use super::outpatients::{Specialty, specialties};
+use super::people::DEATH_FOLLOWS_FRAILTY;
+use super::places::Places;
+use super::prescriptions::Pharmacy;
+use super::social_care::Prices;
+use super::tables::{AGES, Rates, Sex};
+use crate::day::Day;
+
+pub struct World {
+    pub seed: u64,
+    pub people: u32,
+    pub first: Day,
+    /// The day after the history: the first of the follow-up year.
+    pub reference: Day,
+    pub last: Day,
+    pub financial_years: Vec<FinancialYear>,
+    pub frailty_shape: f64,
+    pub places: Places,
+    pub practice_codes: Arc<Vec<String>>,
+    pub rates: Rates,
+    pub conditions: Conditions,
+    pub causes: Vec<Cause>,
+    pub electives: Vec<Elective>,
+    pub specialties: Vec<Specialty>,
+    pub codes: GpCodes,
+    pub pharmacy: Pharmacy,
+    /// Position of dementia among the conditions: care homes follow it.
+    pub dementia: usize,
+    pub kidney_disease: Option<usize>,
+    pub learning_disability: Option<usize>,
+    pub prices: Prices,
+    /// Running totals of each area's women and then men by age band.
+    pub age_sex_totals: Vec<Vec<f64>>,
+    /// People who died in the history, and who were born in the follow-up, for one alive at the reference day.
+    pub dead_share: f64,
+    pub born_share: f64,
+    /// Emergency admissions by tenth of deprivation over the county's mean, by sex and age.
+    deprivation: Vec<[[f64; AGES]; 2]>,
+    /// GP rows without meaning for any model, for one visit.
+    pub fillers_per_visit: f64,
+}
+
+impl World {
+    pub fn new(request: &Request) -> World {
+        let places = Places::new(request.seed, request.people);
+        let rates = Rates::load();
+        let conditions = Conditions::load(&places, request.frailty_shape);
+        let population = Population::of(&places.areas);
+        let position = |name: &str| conditions.position(name);
+        let (causes, electives, specialties) = (causes(&position), electives(&position), specialties(&position));
+        let pharmacy = Pharmacy::load(&position);
+        let codes = GpCodes::load(&conditions);
+        let (deaths, births) = turnover(&rates, &population);
+        let reference = Day(request.last_day.0 + 1);
+        let last = Day(request.last_day.0 + request.follow_up_days as i32);
+        World {
+            seed: request.seed,
+            people: request.people,
+            first: request.first_day,
+            reference,
+            last,
+            financial_years: financial_years(request.first_day, last),
+            frailty_shape: request.frailty_shape,
+            kidney_disease: position("chronic_kidney_disease"),
+            learning_disability: position("learning_disability"),
+            prices: Prices::load(),
+            dementia: position("dementia").expect("dementia is among the conditions"),
+            age_sex_totals: age_sex_totals(&places),
+            dead_share: deaths * years(request.first_day, reference),
+            born_share: births * years(reference, Day(last.0 + 1)),
+            deprivation: deprivation(&rates, &population),
+            fillers_per_visit: fillers_per_visit(request.rows_per_person),
+            practice_codes: Arc::new(places.practices.iter().map(|practice| practice.code.clone()).collect()),
+            places,
+            rates,
+            conditions,
+            causes,
+            electives,
+            specialties,
+            codes,
+            pharmacy,
+        }
+    }
+
+    /// Emergency admissions in a tenth of deprivation over the county's mean at that age.
+    pub fn deprivation(&self, decile: u8, sex: Sex, age: i32) -> f64 {
+        self.deprivation[usize::from(decile) - 1][sex as usize][age.clamp(0, AGES as i32 - 1) as usize]
+    }
+
+    /// How much frailer people of an age were, some years before the reference day, than those who reach it.
+    ///
+    /// Those who died on the way were frailer than the rest, so rates of earlier years are divided by this.
+    pub fn mean_frailty(&self, sex: Sex, age: i32, years_to_reference: f64) -> f64 {
+        if years_to_reference <= 0.0 {
+            return 1.0;
+        }
+        let whole = years_to_reference.ceil() as i32;
+        let survives: f64 = (0..whole).map(|year| 1.0 - self.rates.deaths.at(sex, age + year)).product();
+        let frailty_of_dead = 1.0 + DEATH_FOLLOWS_FRAILTY / self.frailty_shape;
+        survives + (1.0 - survives) * frailty_of_dead
+    }
+}
+
+/// Years between two days, the second not counted.
+pub fn years(from: Day, to: Day) -> f64 {
+    f64::from(to.0 - from.0) / super::people::DAYS_PER_YEAR
+}
+
+fn turnover(rates: &Rates, population: &Population) -> (f64, f64) {
+    let (mut people, mut deaths, mut newborn) = (0.0, 0.0, 0.0);
+    for sex in [Sex::Female, Sex::Male] {
+        for age in 0..AGES {
+            let count: f64 = population.0[sex as usize][age].iter().sum();
+            people += count;
+            deaths += count * rates.deaths.at(sex, age as i32);
+            newborn += if age == 0 { count } else { 0.0 };
+        }
+    }
+    (deaths / people, newborn / people)
+}
+
+fn age_sex_totals(places: &Places) -> Vec<Vec<f64>> {
+    let running = |area: &super::tables::Msoa| {
+        let mut sum = 0.0;
+        let totals = area.people.iter().flatten().map(|people| {
+            sum += people;
+            sum
+        });
+        totals.collect()
+    };
+    places.areas.iter().map(running).collect()
+}
+
+fn deprivation(rates: &Rates, population: &Population) -> Vec<[[f64; AGES]; 2]> {
+    let mut factors = vec![[[0.0; AGES]; 2]; 10];
+    for sex in [Sex::Female, Sex::Male] {
+        for age in 0..AGES {
+            let at = |decile: usize| rates.emergency_by_fifth[decile / 2].at(sex, age as i32);
+            let people = &population.0[sex as usize][age];
+            let total: f64 = people.iter().sum();
+            let mean = people.iter().enumerate().map(|(decile, count)| count * at(decile)).sum::<f64>() / total;
+            for (decile, factor) in factors.iter_mut().enumerate() {
+                factor[sex as usize][age] = at(decile) / mean;
+            }
+        }
+    }
+    factors
+}
+
+/// Rows a person that do not depend on the request: prescriptions, diagnoses, values, hospital and social care.
+pub const LEAST_ROWS_PER_PERSON: u32 = 125;
+/// GP visits a person over five years, and the share of people whose practice shares its records.
+const VISITS_PER_PERSON: f64 = 16.5;
+const SHARING: f64 = 0.66;
+
+fn fillers_per_visit(rows_per_person: u32) -> f64 {
+    ((f64::from(rows_per_person) - f64::from(LEAST_ROWS_PER_PERSON)) / (VISITS_PER_PERSON * SHARING)).max(0.0)
+}

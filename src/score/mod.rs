@@ -1,0 +1,94 @@
+//! Scores: from the values of a model's terms to a linear predictor, exactly.
+//!
+//! One loop serves every kind of model, the batch, the worked examples and `riskstrat score`: a term's value times
+//! its coefficient, hierarchies, a sum of whole numbers. Kinds differ only in what is published of the sum. Nothing
+//! here knows a file format.
+
+pub mod given;
+pub mod people;
+
+use crate::model::{Bands, Kind, Model, WhenMissing};
+use crate::number::{Micro, Nano};
+
+/// What the terms of one score come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sum {
+    pub linear_predictor: Nano,
+    /// One a term, in the model's order; what hierarchies set to zero is zero.
+    pub contributions: Vec<Nano>,
+}
+
+/// The linear predictor and each term's part in it.
+///
+/// # Missing
+/// A missing value counts as zero or withholds the score, as its term says.
+/// # Errors
+/// The first term whose missing value withholds the score.
+pub fn sum(model: &Model, value: impl Fn(usize) -> Micro) -> Result<Sum, usize> {
+    let mut contributions = vec![Nano::ZERO; model.terms.len()];
+    let linear_predictor = sum_into(model, value, &mut contributions)?;
+    Ok(Sum { linear_predictor, contributions })
+}
+
+/// As [`sum`], into a buffer that is used again for the next person.
+pub fn sum_into(model: &Model, value: impl Fn(usize) -> Micro, contributions: &mut [Nano]) -> Result<Nano, usize> {
+    for (place, term) in model.terms.iter().enumerate() {
+        let value = match value(place) {
+            Micro::MISSING if term.when_missing == WhenMissing::NotScored => return Err(place),
+            Micro::MISSING => Micro::ZERO,
+            value => value,
+        };
+        contributions[place] = if value == Micro::ZERO { Nano::ZERO } else { term.coefficient.times(value) };
+    }
+    for hierarchy in &model.hierarchies {
+        if value(hierarchy.if_present).is_true() {
+            for &place in &hierarchy.then_zero {
+                contributions[place] = Nano::ZERO;
+            }
+        }
+    }
+    let linear_predictor = contributions.iter().fold(model.intercept, |sum, part| sum.plus(*part));
+    Ok(model.floor.map_or(linear_predictor, |floor| linear_predictor.max(floor)))
+}
+
+/// What is published of a linear predictor: a probability, points, or the share of deficits present.
+pub fn published(model: &Model, linear_predictor: Nano) -> f64 {
+    match model.kind {
+        Kind::Logistic => linear_predictor.probability(),
+        Kind::Fraction => linear_predictor.to_f64() / model.terms.len() as f64,
+        Kind::Points | Kind::Conditions | Kind::Facts => linear_predictor.to_f64(),
+    }
+}
+
+/// The place of a score's band where bands are thresholds; `None` where they are shares of a ranking.
+pub fn threshold_band(model: &Model, linear_predictor: Nano) -> Option<usize> {
+    match &model.bands {
+        Bands::Threshold(bands) => bands.iter().position(|band| linear_predictor >= band.lowest),
+        _ => None,
+    }
+}
+
+/// The terms that raise a score the most, the strongest first; ties in the model's order.
+pub fn top_reasons<const N: usize>(contributions: &[Nano]) -> [Option<u16>; N] {
+    let mut top: [Option<u16>; N] = [None; N];
+    for (place, &part) in contributions.iter().enumerate().filter(|(_, part)| **part > Nano::ZERO) {
+        let weaker = |known: &Option<u16>| known.is_none_or(|known| contributions[usize::from(known)] < part);
+        if let Some(at) = top.iter().position(weaker) {
+            top[at..].rotate_right(1);
+            top[at] = Some(place as u16);
+        }
+    }
+    top
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_the_largest_contributions_in_order_and_ties_go_by_place() {
+        let parts = [3, 0, 5, 5, -9, 4].map(Nano);
+        assert_eq!(top_reasons::<3>(&parts), [Some(2), Some(3), Some(5)]);
+        assert_eq!(top_reasons::<3>(&[Nano(-1), Nano(2)]), [Some(1), None, None]);
+    }
+}

@@ -1,0 +1,278 @@
+//! What was meant: the settings file, read and checked.
+//!
+//! One file says where the inputs are, which layouts they have, which models and cohorts to run, and for which days.
+//! Relative paths start from the folder that the file is in. Unknown keys are refused.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::day::{Day, Month};
+use crate::ingest::layout::CsvSettings;
+use crate::model::Problem;
+use crate::model::check::toml_problem;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub format: u32,
+    pub as_of: AsOf,
+    /// The folder that runs are published in.
+    pub out: PathBuf,
+    pub models: Vec<String>,
+    #[serde(default)]
+    pub cohorts: Vec<String>,
+    pub register: Input,
+    pub opt_outs: OptOuts,
+    #[serde(default)]
+    pub practices: Option<Input>,
+    #[serde(default, rename = "source")]
+    pub sources: Vec<Source>,
+    #[serde(default)]
+    pub limits: Limits,
+    /// The folder that relative paths start from.
+    #[serde(skip)]
+    pub base: PathBuf,
+}
+
+/// The days to score for, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AsOf(pub Vec<Day>);
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    pub layout: String,
+    pub files: Vec<String>,
+    /// In place of the layout's own.
+    #[serde(default)]
+    pub csv: Option<CsvSettings>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    pub name: String,
+    pub layout: String,
+    pub files: Vec<String>,
+    #[serde(default)]
+    pub csv: Option<CsvSettings>,
+}
+
+impl Source {
+    pub fn input(&self) -> Input {
+        Input { layout: self.layout.clone(), files: self.files.clone(), csv: self.csv.clone() }
+    }
+}
+
+/// People who opted out: a list, or the statement that the feeds come without them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptOuts {
+    #[serde(default)]
+    pub layout: Option<String>,
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// Who applied them and when, where the feeds come without opted-out people.
+    #[serde(default)]
+    pub applied_upstream: Option<String>,
+}
+
+/// What stops a run before anything is published.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The largest share of a source's rows that may break a rule.
+    pub rejects_share: f64,
+    /// The largest share of a source's rows that may belong to people who are not on the register.
+    pub not_on_register_share: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { rejects_share: 0.01, not_on_register_share: 0.25 }
+    }
+}
+
+impl Settings {
+    /// Reads a settings file's text.
+    ///
+    /// # Errors
+    /// Every problem that can be seen without opening another file.
+    pub fn parse(path: &Path, text: &str) -> Result<Settings, Vec<Problem>> {
+        let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let mut settings: Settings = toml::from_str(text).map_err(|error| vec![toml_problem(&file, text, &error)])?;
+        settings.base =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        let problems: Vec<Problem> =
+            settings.problems().into_iter().map(|what| Problem { file: file.clone(), line: 0, what }).collect();
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.format != 1 {
+            problems.push(format!("format {} is not known; this version reads format 1", self.format));
+        }
+        if self.models.is_empty() {
+            problems.push("models is empty; `riskstrat models` lists what there is".to_owned());
+        }
+        let has_list = self.opt_outs.layout.is_some() && !self.opt_outs.files.is_empty();
+        match (&self.opt_outs.applied_upstream, has_list) {
+            (None, false) => problems.push(
+                "[opt_outs] gives a layout and files, or applied_upstream = \"who applied opt-outs, and when\""
+                    .to_owned(),
+            ),
+            (Some(_), true) => problems.push("[opt_outs] gives files or applied_upstream, not both".to_owned()),
+            _ => {}
+        }
+        let mut names: Vec<&str> = self.sources.iter().map(|source| source.name.as_str()).collect();
+        names.sort_unstable();
+        for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
+            problems.push(format!("two sources named \"{}\"", pair[0]));
+        }
+        for (name, share) in
+            [("rejects_share", self.limits.rejects_share), ("not_on_register_share", self.limits.not_on_register_share)]
+        {
+            if !(0.0..=1.0).contains(&share) {
+                problems.push(format!("limits: {name} is a share from 0 to 1"));
+            }
+        }
+        problems
+    }
+
+    pub fn out_folder(&self) -> PathBuf {
+        self.base.join(&self.out)
+    }
+
+    /// The first day of which nothing is read: the last as-of day.
+    pub fn horizon(&self) -> Day {
+        *self.as_of.0.last().expect("a settings file has an as-of day")
+    }
+}
+
+impl<'de> Deserialize<'de> for AsOf {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsOfVisitor;
+
+        fn day<E: de::Error>(text: &str) -> Result<Day, E> {
+            Day::parse(text.as_bytes())
+                .ok_or_else(|| E::custom(format!("\"{text}\" is not a date; write \"2016-04-01\"")))
+        }
+
+        impl<'de> Visitor<'de> for AsOfVisitor {
+            type Value = AsOf;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a date in quotes, a list of them, or { from = \"2015-04-01\", to = \"2016-04-01\", every = \"month\" }")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<AsOf, E> {
+                day(text).map(|day| AsOf(vec![day]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<AsOf, A::Error> {
+                let mut days = Vec::new();
+                while let Some(text) = seq.next_element::<String>()? {
+                    days.push(day(&text)?);
+                }
+                if days.is_empty() {
+                    return Err(de::Error::custom("an empty list of as-of dates"));
+                }
+                days.sort_unstable();
+                if days.windows(2).any(|pair| pair[0] == pair[1]) {
+                    return Err(de::Error::custom("an as-of date is listed twice"));
+                }
+                Ok(AsOf(days))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AsOf, A::Error> {
+                let (mut from, mut to, mut every) = (None, None, None);
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "from" => from = Some(day::<A::Error>(&map.next_value::<String>()?)?),
+                        "to" => to = Some(day::<A::Error>(&map.next_value::<String>()?)?),
+                        "every" => every = Some(map.next_value::<String>()?),
+                        "$__toml_private_datetime" => return self.visit_str(&map.next_value::<String>()?),
+                        other => return Err(de::Error::unknown_field(other, &["from", "to", "every"])),
+                    }
+                }
+                let (Some(from), Some(to), Some(every)) = (from, to, every) else {
+                    return Err(de::Error::custom("a range of as-of dates has from, to and every"));
+                };
+                range(from, to, &every).map(AsOf).map_err(de::Error::custom)
+            }
+        }
+
+        deserializer.deserialize_any(AsOfVisitor)
+    }
+}
+
+/// The days of a range: the same day of every month, or every seventh or single day.
+fn range(from: Day, to: Day, every: &str) -> Result<Vec<Day>, String> {
+    if to < from {
+        return Err(format!("the as-of range ends before it starts: {from} to {to}"));
+    }
+    let days: Vec<Day> = match every {
+        "day" => (from.0..=to.0).map(Day).collect(),
+        "week" => (from.0..=to.0).step_by(7).map(Day).collect(),
+        "month" => {
+            let (_, _, day_of_month) = from.to_ymd();
+            let in_month = |month: i32| {
+                let month = Month(month);
+                (1..=day_of_month).rev().find_map(|day| Day::from_ymd(month.year(), month.month_of_year(), day))
+            };
+            (from.month().0..=to.month().0).filter_map(in_month).filter(|day| *day <= to).collect()
+        }
+        other => return Err(format!("every \"{other}\" is not known; known are day, week, month")),
+    };
+    Ok(days)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "format = 1\nas_of = \"2016-04-01\"\nout = \"out\"\nmodels = [\"cpm\"]\n\
+                        [register]\nlayout = \"register\"\nfiles = [\"r.csv\"]\n[opt_outs]\napplied_upstream = \"by us\"\n";
+
+    fn parse(text: &str) -> Result<Settings, String> {
+        Settings::parse(Path::new("x/riskstrat.toml"), text)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    }
+
+    #[test]
+    fn as_of_is_a_day_a_list_or_a_range() {
+        let days = |as_of: &str| {
+            let text = TEXT.replace("\"2016-04-01\"", as_of);
+            parse(&text).map(|settings| settings.as_of.0.iter().map(Day::to_string).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(days("\"2016-04-01\"").unwrap(), "2016-04-01");
+        assert_eq!(days("2016-04-01").unwrap(), "2016-04-01");
+        assert_eq!(days("[\"2016-04-01\", \"2015-04-01\"]").unwrap(), "2015-04-01 2016-04-01");
+        let month_ends = "{ from = \"2015-12-31\", to = \"2016-03-31\", every = \"month\" }";
+        assert_eq!(days(month_ends).unwrap(), "2015-12-31 2016-01-31 2016-02-29 2016-03-31");
+        let backwards = "{ from = \"2016-04-01\", to = \"2015-04-01\", every = \"month\" }";
+        assert!(
+            days(backwards).unwrap_err().contains("riskstrat.toml:2: the as-of range ends before it starts"),
+            "{:?}",
+            days(backwards)
+        );
+        assert!(days("\"2016-02-30\"").unwrap_err().contains("is not a date"));
+        assert!(days("[]").unwrap_err().contains("an empty list"));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_shown_with_its_line() {
+        let fault = parse(&TEXT.replace("models =", "model =")).unwrap_err();
+        assert!(fault.contains("riskstrat.toml:4: ") && fault.contains("model"), "{fault}");
+    }
+
+    #[test]
+    fn opt_outs_are_never_left_unsaid() {
+        let fault = parse(&TEXT.replace("applied_upstream = \"by us\"", "")).unwrap_err();
+        assert!(fault.contains("applied_upstream"), "{fault}");
+    }
+}
