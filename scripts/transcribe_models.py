@@ -66,7 +66,10 @@ def write(path, text):
     must(text.isascii() or "\ufffd" not in text, f"{path}: a character was lost")
     target = MODELS / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+    # Written beside and renamed, so that nobody reads half a file.
+    draft = target.with_name(f".{target.name}.draft")
+    draft.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+    draft.replace(target)
 
 
 def csv_line(cells):
@@ -281,6 +284,105 @@ SUBSTANCE_MISUSE = {
     "37344009": "Cannabis abuse", "21647008": "Amphetamine dependence", "84758004": "Amphetamine abuse",
 }
 
+# SNOMED CT observables under which GP systems record a measurement; names shortened.
+MEASUREMENTS = {
+    "haemoglobin": {"1022431000000105": "Haemoglobin estimation", "271026005": "Haemoglobin level estimation"},
+    "tsh": {
+        "1022791000000101": "Serum TSH level", "1022801000000102": "Plasma TSH level", "1027151000000105": "TSH level",
+    },
+    "hba1c": {
+        "999791000000106": "HbA1c level, IFCC standardised",
+        "1049301000000100": "HbA1c level (diagnostic reference range), IFCC standardised",
+        "1049321000000109": "HbA1c level (monitoring ranges), IFCC standardised",
+    },
+    "sodium": {"1000661000000107": "Serum sodium level", "1017381000000106": "Plasma sodium level"},
+    "bmi": {"60621009": "Body mass index"},
+    "systolic": {
+        "271649006": "Systolic blood pressure", "72313002": "Systolic arterial pressure",
+        "400974009": "Standing systolic blood pressure", "407554009": "Sitting systolic blood pressure",
+        "407556006": "Lying systolic blood pressure", "413606001": "Average home systolic blood pressure",
+        "198081000000101": "Ambulatory systolic blood pressure", "314440001": "Average systolic blood pressure",
+        "314446007": "Average day interval systolic blood pressure",
+        "314449000": "Average 24 hour systolic blood pressure", "314464000": "24 hour systolic blood pressure",
+    },
+    "systolic_24h": {"314449000": "Average 24 hour systolic blood pressure"},
+    "diastolic_24h": {"314462001": "Average 24 hour diastolic blood pressure"},
+    "barthel": {"273302005": "Barthel index"},
+    "urine_acr": {
+        "1023491000000104": "Urine albumin:creatinine ratio", "1028271000000109": "Albumin/creatinine ratio",
+        "1027791000000103": "Albumin:creatinine ratio of a urine specimen",
+    },
+    "urine_pcr": {
+        "1028731000000100": "Urine protein/creatinine ratio", "1006631000000104": "Random urine protein:creatinine ratio",
+        "1108311000000109": "Ratio of protein to creatinine in 24 hour urine",
+    },
+    "ankle_brachial_index": {
+        "446841001": "Ankle brachial pressure index", "401221002": "Ankle brachial pressure index (procedure)",
+    },
+    "copd_exacerbations": {"723245007": "Number of COPD exacerbations in the past year"},
+}
+
+# The measurement of each value rule of the electronic frailty index; its Read and CTV3 codes stand in the rule. egfr
+# is a list of its own.
+EFI_MEASUREMENTS = {
+    "number of falls in last 12 months": "falls_number",
+    "average 24h diastolic BP (mmHg)": "diastolic_24h",
+    "average 24h systolic BP (mmHg)": "systolic_24h",
+    "AF score recorded (any value)": "atrial_fibrillation_score",
+    "Barthel index": "barthel",
+    "six-item cognitive impairment test": "six_item_cognitive_test",
+    "haemoglobin g/dL": "haemoglobin",
+    "haemoglobin g/L": "haemoglobin",
+    "TSH": "tsh",
+    "glomerular filtration rate": "egfr",
+    "urine protein mg/24h": "urine_protein_24h",
+    "urine albumin mg/24h": "urine_albumin_24h",
+    "urine protein:creatinine index mg/mmol": "urine_pcr",
+    "urine albumin:creatinine ratio mg/mmol": "urine_acr",
+    "urine microalbumin": "urine_microalbumin",
+    "ankle brachial pressure index": "ankle_brachial_index",
+    "hip DXA T score": "hip_t_score",
+    "COPD exacerbations in past year / oxygen hours per day / unscheduled COPD encounters in 12 months": "copd_exacerbations",
+    "malnutrition universal screening tool score": "malnutrition_score",
+}
+
+# Disorders that no list of the facts holds: the main SNOMED CT codes.
+DISORDER_CODES = {
+    "anxiety": {
+        "197480006": "Anxiety disorder", "21897009": "Generalised anxiety disorder", "48694002": "Anxiety",
+        "371631005": "Panic disorder", "35607004": "Panic disorder with agoraphobia", "70691001": "Agoraphobia",
+        "386810004": "Phobic disorder", "25501002": "Social phobia", "191736004": "Obsessive-compulsive disorder",
+        "47505003": "Post-traumatic stress disorder", "67195008": "Acute stress disorder",
+        "17226007": "Adjustment disorder", "231504006": "Mixed anxiety and depressive disorder",
+        "18193002": "Hypochondriasis", "397923000": "Somatisation disorder", "44376007": "Dissociative disorder",
+    },
+    "irritable_bowel_syndrome": {"10743008": "Irritable bowel syndrome"},
+    "connective_tissue_disease": {
+        "55464009": "Systemic lupus erythematosus", "9631008": "Ankylosing spondylitis",
+        "156370009": "Psoriatic arthritis", "65323003": "Polymyalgia rheumatica", "83901003": "Sjogren's syndrome",
+        "89155008": "Systemic sclerosis", "414341000": "Giant cell arteritis", "400130008": "Temporal arteritis",
+        "396230008": "Dermatomyositis", "31384009": "Polymyositis",
+    },
+    "alcohol_problems": {
+        "7200002": "Alcoholism", "15167005": "Alcohol abuse", "66590003": "Alcohol dependence",
+        "284591009": "Persistent alcohol abuse", "8635005": "Alcohol withdrawal delirium",
+        "420054005": "Alcoholic cirrhosis", "41309000": "Alcoholic liver damage",
+    },
+}
+
+# LACE's conditions in the groups of Quan 2005. Kidney disease of stage 1 or 2 is mild; of stages 3 to 5 or not known,
+# moderate or severe.
+LACE_CONDITIONS = {
+    "Previous myocardial infarction": ["mi"], "Cerebrovascular disease": ["cevd"], "Peripheral vascular disease": ["pvd"],
+    "Diabetes without complications": ["diab"], "Congestive heart failure": ["chf"],
+    "Diabetes with end organ damage": ["diabwc"], "Chronic pulmonary disease": ["cpd"],
+    "Mild liver or renal disease": ["mld"], "Any tumour incl. lymphoma or leukaemia": ["canc"], "Dementia": ["dementia"],
+    "Connective tissue disease": ["rheumd"], "AIDS": ["aids"], "Moderate or severe liver or renal disease": ["msld", "rend"],
+    "Metastatic solid tumour": ["metacanc"],
+}
+MILD_KIDNEY_DISEASE = ["N181", "N182"]
+OTHER_KIDNEY_DISEASE = [("N18", "exact")] + [(f"N18{digit}", "prefix") for digit in "0345689"]
+
 # Sections of the British National Formulary, as its codes number them.
 BNF_GROUPS = {
     "bronchodilator": {"0301": "Bronchodilators (BNF 3.1)"},
@@ -330,19 +432,33 @@ def write_codelists():
 
     names = {row["category"]: row["name"] for row in rows("scores/charlson_weights.csv")}
     charlson = rows("scores/charlson_icd10_codes.csv")
-    write_codelist("charlson_quan2005", source_line("scores/charlson_icd10_codes.csv") + " Here: variant quan2005.", [
+    for name, variant in CHARLSON_LISTS.items():
+        write_codelist(name, source_line("scores/charlson_icd10_codes.csv") + f" Here: variant {variant}.", [
+            ("icd10", row["icd10_prefix"], "prefix", row["category"], names[row["category"]], "")
+            for row in charlson if row["variant"] == variant
+        ])
+    names = {row["category"]: row["name"] for row in rows("scores/elixhauser_weights.csv")}
+    write_codelist("elixhauser_quan2005", source_line("scores/elixhauser_icd10_codes.csv"), [
         ("icd10", row["icd10_prefix"], "prefix", row["category"], names[row["category"]], "")
-        for row in charlson if row["variant"] == "quan2005"
+        for row in rows("scores/elixhauser_icd10_codes.csv")
     ])
+    write_codelist("lace_charlson", source_line("scores/lace_charlson_weights.csv") + " Codes: assumed, ours: the groups of "
+                   "Quan 2005 (charlson_quan2005); kidney disease of stage 1 or 2 is mild.", lace_codes(charlson))
+    write_codelist("falls", source_line("scores/falls_icd10.csv") + " Titles are ours.", [
+        ("icd10", row["icd10"].replace(".", ""), "prefix", "falls", "Fall" if row["icd10"].startswith("W") else "Tendency to fall", "")
+        for row in rows("scores/falls_icd10.csv")
+    ])
+    write_codelist("frailty", source_line("scores/frailty_snomed.csv") + " Here without the scale's wording.", frailty_codes())
 
     write_codelist("qof", source_line("scores/qof_cluster_codes_snomed.csv"), [
         ("snomed", row["snomed_code"], "exact", row["cluster"], "", "")
         for row in rows("scores/qof_cluster_codes_snomed.csv")
     ])
     names = {row["deficit"]: row["name"] for row in rows("scores/efi_deficits.csv")}
-    write_codelist("efi", source_line("scores/efi_codes.csv"), [
+    write_codelist("efi", source_line("scores/efi_codes.csv") + " Without the codes of a deficit that its value rules read: "
+                   "a number recorded under them may be 0.", [
         (row["system"], row["code"], "exact", row["deficit"], names[row["deficit"]], "")
-        for row in rows("scores/efi_codes.csv")
+        for row in rows("scores/efi_codes.csv") if (row["deficit"], row["code"]) not in efi_value_codes()
     ])
     write_codelist("care_status", source_line("scores/care_status_snomed.csv"), [
         ("snomed", row["snomed_code"], "exact", row["concept"], row["term"], "")
@@ -353,9 +469,20 @@ def write_codelists():
                    "UK under the national licence.", [
         ("snomed", code, "exact", status, label, "") for status, codes in SMOKING.items() for code, label in codes.items()
     ])
+    read = measurement_codes()
     write_codelist("egfr", ASSUMED + "SNOMED CT codes under which an estimated glomerular filtration rate is recorded "
-                   "(ml/min/1.73 m2). SNOMED CT is used in the UK under the national licence.", [
+                   "(ml/min/1.73 m2); Read and CTV3 codes of the electronic frailty index's value rule. SNOMED CT is used "
+                   "in the UK under the national licence.", [
         ("snomed", code, "exact", "egfr", label, "") for code, label in EGFR.items()
+    ] + [line for line in read if line[3] == "egfr"])
+    write_codelist("measurements", ASSUMED + "SNOMED CT codes under which a measurement is recorded; Read and CTV3 codes of "
+                   "the electronic frailty index's value rules (" + source_line("scores/efi_value_rules.csv").split(" (")[0]
+                   + "). SNOMED CT is used in the UK under the national licence.", [
+        ("snomed", code, "exact", category, label, "") for category, codes in MEASUREMENTS.items() for code, label in codes.items()
+    ] + [line for line in read if line[3] != "egfr"])
+    write_codelist("disorders", ASSUMED + "the main SNOMED CT codes of disorders that no list of the facts holds. SNOMED CT "
+                   "is used in the UK under the national licence.", [
+        ("snomed", code, "exact", category, label, "") for category, codes in DISORDER_CODES.items() for code, label in codes.items()
     ])
     write_codelist("substance_misuse", ASSUMED + "psychoactive substance misuse; ICD-10 F10-F19 as a block (tobacco, F17, "
                    "with it), and the main SNOMED CT disorders. SNOMED CT is used in the UK under the national licence.", [
@@ -372,6 +499,57 @@ def write_codelists():
                    "its codes begin with (structure of the code: NHSBSA).", [
         ("bnf", prefix, "prefix", group, label, "") for group, codes in BNF_GROUPS.items() for prefix, label in codes.items()
     ])
+
+
+def lace_codes(charlson):
+    points = {row["condition"]: row["points"] for row in rows("scores/lace_charlson_weights.csv")}
+    must(set(points) == set(LACE_CONDITIONS), "lace_charlson_weights.csv has other conditions")
+    groups = {}
+    for row in charlson:
+        if row["variant"] == "quan2005":
+            groups.setdefault(row["category"], []).append((row["icd10_prefix"], "prefix"))
+    must(("N18", "prefix") in groups["rend"], "Quan's renal disease has not N18")
+    groups["rend"] = [code for code in groups["rend"] if code != ("N18", "prefix")] + OTHER_KIDNEY_DISEASE
+    groups["mld"] += [(code, "prefix") for code in MILD_KIDNEY_DISEASE]
+    return [("icd10", code, match, snake(condition), condition, points[condition])
+            for condition, categories in LACE_CONDITIONS.items() for category in categories for code, match in groups[category]]
+
+
+def frailty_codes():
+    lines = []
+    for row in rows("scores/frailty_snomed.csv"):
+        category, label = {
+            "cfs_level": (f"scale_level_{row['level']}", f"Clinical Frailty Scale level {row['level']}"),
+            "cfs_score_observable": ("scale_score", "Clinical Frailty Scale score"),
+            "frailty_diagnosis": (row["band"], row["label"]),
+        }[row["concept"]]
+        lines.append(("snomed", row["snomed_code"], "exact", category, label, ""))
+    return lines
+
+
+def rule_codes(row):
+    """The Read and CTV3 codes of a value rule, without the note on values."""
+    return row["read_or_ctv3_codes"].partition("(")[0].split()
+
+
+def measurement_codes():
+    """Lines of Read and CTV3 codes by measurement. A code that begins with X or Y is CTV3's own."""
+    lines = set()
+    for row in rows("scores/efi_value_rules.csv"):
+        for code in rule_codes(row):
+            for system in ["ctv3"] if code[0] in "XY" else ["ctv3", "read2"]:
+                lines.add((system, code, "exact", EFI_MEASUREMENTS[row["measurement"]], "", ""))
+    return sorted(lines)
+
+
+def efi_value_codes():
+    """Deficit and code, where a value rule of that deficit reads the code."""
+    codes = set()
+    for row in rows("scores/efi_value_rules.csv"):
+        category = EFI_MEASUREMENTS[row["measurement"]]
+        for code in rule_codes(row) + list(EGFR if category == "egfr" else MEASUREMENTS.get(category, {})):
+            codes.add((row["deficit"], code))
+    return codes
 
 
 # --- Conditions that several models share ----------------------------------------------------------------------------
@@ -572,7 +750,7 @@ CPM_ASSUMED = {
     "psychoactive substance misuse": "Psychoactive substance misuse: code list substance_misuse, ever: a GP code, or ICD-10 F10-F19 in any position of an admission. F17, tobacco, is in that block.",
     "GFR group 3": "GFR group 3: the latest eGFR (code list egfr, value over 0) is at least 30 and under 60.",
     "7+ distinct disorders": f"Distinct disorders: {len(DISORDERS)} conditions, each counted once: the 8 long-term conditions as above; by a code ever: the other QOF registers of a disease and the eFI's disease deficits, a register and a deficit of one disease being one condition; eFI respiratory disease only where neither asthma nor COPD was ever recorded. Not counted: non-diabetic hyperglycaemia, obesity, palliative care.",
-    "unique drugs in any month": "Unique drugs in any month: distinct BNF chemical substances (first 9 characters, chapters 1-15) in a calendar month, the largest month that lies wholly or partly in 0-90 days, each month taken whole.",
+    "unique drugs in any month": "Unique drugs in any month: distinct BNF chemical substances (first 9 characters, chapters 1-15) in a calendar month, the largest calendar month that 0-90 days touch. Every issue of such a month counts, also one before the window; of the month of the as-of day, the issues before it.",
     "bronchodilators": "Bronchodilators: BNF section 3.1.",
     "smoker × asthma": "Smoker: the latest smoking status (code list smoking) recorded in 0-365 days is current smoker.",
     "no deprivation, ethnicity or social-care term": "No deprivation, ethnicity or social-care term, as published.",
@@ -829,7 +1007,7 @@ def write_hfrs():
         "supplementary appendix: 109 three-character ICD-10 codes and their points; main text: bands",
         [],
         ["Look-back: admissions that began in the 730 days before the as-of day, in place of an index admission and the 2 years before it.",
-         "Each three-character code counts once, in any position of any episode.",
+         "Each three-character code counts once, in any position of any episode, from the end of its episode on.",
          "An intermediate score runs from 5 to 15, both included, and a high one is over 15; implementations differ.",
          f"Scored from age {age}, where it was validated. NHS England's population segments use the same score from 65: lower the limit for that.",
          "A person without an admission in the look-back is not scored: no hospital diagnoses is not the same as no frailty.",
@@ -842,69 +1020,609 @@ def write_hfrs():
     ])
     text += "\n" + term_block(
         "frailty_points", "Frailty points from hospital diagnoses in the last 2 years",
-        events("weights_once", "admission", (0, lookback), field=quoted("diagnosis"), list=quoted("hfrs")), "1.0",
+        events("weights_once", "diagnosis", (0, lookback), field=quoted("code"), list=quoted("hfrs")), "1.0",
         reason="{} frailty points from hospital diagnoses in the last 2 years")
     text += "\n" + band_block("high", "above", 15) + "\n" + band_block("intermediate", "at_least", 5) + "\n" + band_block("low", "rest", "true")
-    bands = {"hfrs_exactly_5": "intermediate", "hfrs_exactly_15": "intermediate", "hfrs_all_109": "high",
-             "dementia_fall_fracture": "intermediate", "hf_ckd_copd": "low", "empty_like": "low"}
     text += "\n" + rule("Known answers (pycomorb 1.20261001.1); the codes behind them are in the words") + "\n"
+    points = {row["icd10_3char"]: Decimal(row["points"]) for row in weights}
     blocks = []
     for row in rows("scores/score_known_answers.csv"):
-        if row["case"] in bands:
-            codes = row["icd10_codes"] if len(row["icd10_codes"]) < 60 else "all 109 codes"
-            blocks.append(example_block(codes, {"frailty_points": row["hfrs"]}, 1, score=row["hfrs"], band=quoted(bands[row["case"]])))
-    must(len(blocks) == len(bands), "score_known_answers.csv lacks a case")
+        codes = row["icd10_codes"].split()
+        total = sum((points[code] for code in {code[:3] for code in codes} if code in points), Decimal(0))
+        must(total == Decimal(row["hfrs"]), f"{row['case']}: the frailty points are {total}, not {row['hfrs']}")
+        band = "high" if total > 15 else "intermediate" if total >= 5 else "low"
+        blocks.append(example_block(in_words(codes), {"frailty_points": row["hfrs"]}, 1, score=row["hfrs"], band=quoted(band)))
     write("scores/hfrs.toml", text + "\n".join(blocks))
 
 
 # --- Charlson --------------------------------------------------------------------------------------------------------
 
-CHARLSON_CASES = [
-    "empty_like", "hfrs_same_category_two_subcodes", "liver_hierarchy", "diabetes_hierarchy", "cancer_hierarchy",
-    "hf_ckd_copd", "hypertension_hierarchy", "drug_negative_vw", "rand_7", "rand_10", "rand_11", "rand_16", "rand_28", "rand_29",
+# Code list, and its variant in the facts.
+CHARLSON_LISTS = {"charlson_quan2005": "quan2005", "charlson_shmi": "shmi_v1.60", "charlson_rcs": "rcs_2010"}
+HOSPITAL_WINDOW = (0, 730)
+LOOK_BACK = ("Look-back: admissions that began in the 730 days before the as-of day, the same two years as the models cpm, "
+             "parr30 and hfrs; {}.")
+ONCE = "A diagnosis counts in any position of any episode, once per category, from the end of its episode on"
+QUAN_2005 = "Quan H et al, Med Care 2005;43:1130-9 (ICD-10 codes)"
+
+# id, title, code list, column of weights, column of known answers, floor, citation, location, assumed.
+CHARLSONS = [
+    ("charlson", "Charlson comorbidity index, original weights", "charlson_quan2005", "charlson1987", "charlson1987", None,
+     "Charlson ME et al, J Chronic Dis 1987;40:373-83 (weights); " + QUAN_2005,
+     "weights: table of the 1987 paper; codes: table 1 of Quan 2005, read through implementations that agree",
+     [LOOK_BACK.format("neither paper sets one for a population")]),
+    ("charlson_quan2011", "Charlson comorbidity index, weights of 2011", "charlson_quan2005", "quan2011", "quan2011", None,
+     "Quan H et al, Am J Epidemiol 2011;173:676-82 (weights); " + QUAN_2005,
+     "weights of 2011 and codes of 2005, read through implementations that agree but for one weight",
+     [LOOK_BACK.format("the paper's weights are for death within a year of discharge"),
+      "AIDS/HIV weighs 4, as in most implementations; one has 2.",
+      "Five categories weigh 0 (myocardial infarction, peripheral vascular and cerebrovascular disease, peptic ulcer, "
+      "diabetes without complication); they stay in the list."]),
+    ("charlson_shmi", "Charlson comorbidity index, weights and codes of the SHMI", "charlson_shmi", "uk_shmi", "shmi", 0,
+     "NHS England, Summary Hospital-level Mortality Indicator specification v1.60; Bottle A, Aylin P, J Clin Epidemiol 2011 (weights)",
+     "codes and weights as pycomorb 1.20261001.1 has them; a negative total counts as 0",
+     [LOOK_BACK.format("the SHMI itself looks at the spell that it is calculated for"),
+      "Primary and secondary diagnoses count alike; the SHMI takes the secondary ones."]),
+    ("charlson_rcs", "Charlson comorbidity score of the Royal College of Surgeons", "charlson_rcs", "rcs_2010", "rcs", None,
+     "Armitage JN, van der Meulen JH, Br J Surg 2010;97:772-81",
+     "14 categories of weight 1; codes as pycomorb 1.20261001.1 has them",
+     [LOOK_BACK.format("the paper looks back one year from an admission"),
+      "The paper's distinction between acute codes of the present admission and of earlier ones is not made: our source has not kept it."]),
 ]
-CHARLSON_WINDOW = (0, 730)
+
+
+def in_words(codes):
+    """The codes of a known answer, each once."""
+    return "all 109 codes of the Hospital Frailty Risk Score" if len(codes) == 109 else " ".join(dict.fromkeys(codes))
 
 
 def categories_of(codes, prefixes):
     return [category for category in prefixes if any(code.startswith(tuple(prefixes[category])) for code in codes)]
 
 
-def write_charlson():
+def prefixes_by_category(lines):
     prefixes = {}
-    for row in rows("scores/charlson_icd10_codes.csv"):
-        if row["variant"] == "quan2005":
-            prefixes.setdefault(row["category"], []).append(row["icd10_prefix"])
-    weights = [row for row in rows("scores/charlson_weights.csv") if row["category"] in prefixes]
-    must(len(weights) == 17 == len(prefixes), "Charlson has not 17 categories")
-    hierarchy = [row for row in rows("scores/charlson_rules.csv") if row["rule"] == "hierarchy"]
-    text = header(
-        {"id": "charlson", "version": "1.0.0", "title": "Charlson comorbidity index, original weights", "kind": "conditions",
-         "outcome": "burden of disease"},
-        "Charlson ME et al, J Chronic Dis 1987;40:373-83 (weights); Quan H et al, Med Care 2005;43:1130-9 (ICD-10 codes)",
-        "weights: table of the 1987 paper; codes: table 1 of Quan 2005, read through implementations that agree",
-        [],
-        ["Look-back: admissions that began in the 730 days before the as-of day, the same two years as the models cpm, parr30 and hfrs; neither paper sets one for a population.",
-         "A diagnosis counts in any position of any episode, once per category; age points (1994) are not added.",
-         "Hierarchies: a severe category sets its mild one to 0."])
-    text += "\n# No [population]: a person without hospital diagnoses has an index of 0.\n\n"
-    text += rule("Terms, in the order of the 1987 paper") + "\n"
-    text += "\n".join(term_block(
-        row["category"], row["name"], events("any", "admission", CHARLSON_WINDOW, coded("diagnosis", f"charlson_quan2005/{row['category']}")),
-        row["charlson1987"]) for row in weights)
-    text += "\n" + "\n".join(block("[[hierarchy]]", [("if_present", quoted(row["if_present"])), ("then_zero", listed([row["then_zero_or_effect"]]))])
-                             for row in hierarchy)
-    text += "\n" + rule("Known answers (pycomorb 1.20261001.1); given are the categories before the hierarchies") + "\n"
+    for row in lines:
+        prefixes.setdefault(row["category"], []).append(row["icd10_prefix"])
+    return prefixes
+
+
+def in_hospital(*lists):
+    return events("any", "diagnosis", HOSPITAL_WINDOW, coded("code", *lists))
+
+
+def hierarchy_blocks(pairs):
+    return "\n".join(block("[[hierarchy]]", [("if_present", quoted(present)), ("then_zero", listed([zero]))])
+                     for present, zero in pairs)
+
+
+def total_of(present, weights, hierarchy):
+    kept = set(present) - {zero for strong, zero in hierarchy if strong in present}
+    return sum(int(weights[category]) for category in present if category in kept)
+
+
+def known_answers(column, prefixes, order, weights, hierarchy, floor=None):
+    """Every case as an example; its sum is worked out again here."""
     blocks = []
-    cases = {row["case"]: row for row in rows("scores/score_known_answers.csv")}
-    for case in CHARLSON_CASES:
-        codes = cases[case]["icd10_codes"].split()
-        present = [row["category"] for row in weights if row["category"] in categories_of(codes, prefixes)]
-        kept = set(present) - {row["then_zero_or_effect"] for row in hierarchy if row["if_present"] in present}
-        total = sum(int(row["charlson1987"]) for row in weights if row["category"] in kept)
-        must(total == int(cases[case]["charlson1987"]), f"{case}: Charlson gives {total}, not {cases[case]['charlson1987']}")
-        blocks.append(example_block(" ".join(dict.fromkeys(codes)), {name: "true" for name in present}, 0, score=total))
-    write("scores/charlson.toml", text + "\n".join(blocks))
+    for row in rows("scores/score_known_answers.csv"):
+        codes = row["icd10_codes"].split()
+        found = categories_of(codes, prefixes)
+        present = [category for category in order if category in found]
+        total = total_of(present, weights, hierarchy)
+        total = total if floor is None else max(total, floor)
+        must(total == int(row[column]), f"{row['case']}: {column} gives {total}, not {row[column]}")
+        blocks.append(example_block(in_words(codes), {name: "true" for name in present}, 0, score=total))
+    return "\n" + rule("Known answers (pycomorb 1.20261001.1); given are the categories before the hierarchies") + "\n" + "\n".join(blocks)
+
+
+def write_charlson():
+    for name, title, codelist, weight, known, floor, citation, location, assumed in CHARLSONS:
+        prefixes = prefixes_by_category(row for row in rows("scores/charlson_icd10_codes.csv")
+                                        if row["variant"] == CHARLSON_LISTS[codelist])
+        facts = [row for row in rows("scores/charlson_weights.csv") if row["category"] in prefixes]
+        must(len(facts) == len(prefixes) == (14 if codelist == "charlson_rcs" else 17), f"{name} has {len(facts)} categories")
+        weights = {row["category"]: row[weight] for row in facts}
+        must(all(weights.values()), f"{name}: a category has no weight")
+        hierarchy = [(row["if_present"], row["then_zero_or_effect"]) for row in rows("scores/charlson_rules.csv")
+                     if row["rule"] == "hierarchy" and {row["if_present"], row["then_zero_or_effect"]} <= set(prefixes)]
+        text = header({"id": name, "version": "1.0.0", "title": title, "kind": "conditions", "outcome": "burden of disease"},
+                      citation, location, [], assumed[:1] + [
+                          ONCE + "; age points (1994) are not added.",
+                          "Hierarchies: a severe category sets its mild one to 0.", *assumed[1:]])
+        text += "\n# No [population]: a person without hospital diagnoses has an index of 0.\n\n"
+        if floor is not None:
+            text += block("[baseline]", [("floor", floor)]) + "\n"
+        text += rule("Terms, in the order of the 1987 paper") + "\n"
+        text += "\n".join(term_block(category, row["name"], in_hospital(f"{codelist}/{category}"), weights[category])
+                          for row in facts for category in [row["category"]])
+        text += "\n" + hierarchy_blocks(hierarchy)
+        text += known_answers(known, prefixes, list(weights), weights, hierarchy, floor)
+        write(f"scores/{name}.toml", text)
+
+
+# --- Elixhauser ------------------------------------------------------------------------------------------------------
+
+# id, title, column of weights, column of known answers, citation, assumed.
+ELIXHAUSERS = [
+    ("elixhauser_vw", "Elixhauser comorbidities, van Walraven weights", "van_walraven2009", "elix_van_walraven",
+     "van Walraven C et al, Med Care 2009;47:626-33 (weights); " + QUAN_2005,
+     ["The weights are for death in hospital; a total may be negative."]),
+    ("elixhauser_swiss", "Elixhauser comorbidities, Swiss weights", "swiss2021", "elix_swiss",
+     "Sharma N et al, BMC Health Serv Res 2021;21:13 (weights); " + QUAN_2005,
+     ["The weights are for death in hospital; a total may be negative."]),
+    ("elixhauser_ahrq_mortality", "Elixhauser comorbidities, AHRQ weights for death in hospital", "ahrq2017_mortality", None,
+     "Moore BJ et al, Med Care 2017;55:698-705; AHRQ comindex2012-2015 (weights); " + QUAN_2005, []),
+    ("elixhauser_ahrq_readmission", "Elixhauser comorbidities, AHRQ weights for readmission", "ahrq2017_readmission", None,
+     "Moore BJ et al, Med Care 2017;55:698-705; AHRQ comindex2012-2015 (weights); " + QUAN_2005, []),
+]
+HYPERTENSION = ("hypunc", "hypc")
+AHRQ_ASSUMED = [
+    "29 measures: no arrhythmia, and one measure of hypertension, with or without complications, counted once.",
+    "The weights were made for AHRQ's ICD-9-CM categories, with those of the admission's own diagnosis group left out; here "
+    "they stand on Quan's ICD-10 categories, and nothing is left out. AHRQ's ICD-10-CM software and its 38 measures are not "
+    "used: its codes are not those of the NHS.",
+]
+# Known sets of codes whose AHRQ sum is ours: a hierarchy each, and the one measure of hypertension.
+AHRQ_CASES = ["hf_ckd_copd", "diabetes_hierarchy", "cancer_hierarchy", "hypertension_hierarchy", "obesity_depression_negative_vw"]
+
+
+def write_elixhauser():
+    facts = rows("scores/elixhauser_weights.csv")
+    prefixes = prefixes_by_category(rows("scores/elixhauser_icd10_codes.csv"))
+    must(len(facts) == 31 == len(prefixes), "Elixhauser has not 31 categories")
+    hierarchy = [(row["if_present"], row["then_zero"]) for row in rows("scores/elixhauser_rules.csv") if row["scheme"] == "quan"]
+    for name, title, weight, known, citation, assumed in ELIXHAUSERS:
+        terms = [(row["category"], row["name"], [row["category"]], row[weight]) for row in facts if row[weight]]
+        pairs = hierarchy
+        if known is None:
+            terms = with_one_hypertension(terms)
+            must(len(terms) == 29, f"{name} has {len(terms)} measures, not 29")
+            pairs = [pair for pair in hierarchy if not set(pair) & set(HYPERTENSION)]
+            assumed = AHRQ_ASSUMED
+        text = header({"id": name, "version": "1.0.0", "title": title, "kind": "conditions", "outcome": "burden of disease"},
+                      citation, "weights and codes read through implementations that agree", [],
+                      [LOOK_BACK.format("the papers look at one admission"), ONCE + ".",
+                       "Hierarchies: a severe category sets its mild one to 0.", *assumed])
+        text += "\n# No [population]: a person without hospital diagnoses has an index of 0.\n\n"
+        text += rule("Terms, in the order of the papers") + "\n"
+        text += "\n".join(term_block(term, label, in_hospital(*[f"elixhauser_quan2005/{c}" for c in categories]), weight)
+                          for term, label, categories, weight in terms)
+        text += "\n" + hierarchy_blocks(pairs)
+        weights = {term: weight for term, _, _, weight in terms}
+        if known:
+            text += known_answers(known, prefixes, list(weights), weights, pairs)
+        else:
+            text += ahrq_examples(prefixes, terms, weights, pairs)
+        write(f"scores/{name}.toml", text)
+
+
+def with_one_hypertension(terms):
+    """The two categories of hypertension as one measure, in the place of the first."""
+    pair = [term for term in terms if term[0] in HYPERTENSION]
+    must(len(pair) == 2 and pair[0][3] == pair[1][3], "the two categories of hypertension have two weights")
+    one = ("hypertension", "Hypertension, with or without complications", list(HYPERTENSION), pair[0][3])
+    return [one if term[0] == HYPERTENSION[0] else term for term in terms if term[0] != HYPERTENSION[1]]
+
+
+def ahrq_examples(prefixes, terms, weights, hierarchy):
+    cases = {row["case"]: row["icd10_codes"].split() for row in rows("scores/score_known_answers.csv")}
+    blocks = []
+    for case in AHRQ_CASES:
+        found = categories_of(cases[case], prefixes)
+        present = [term for term, _, categories, _ in terms if set(categories) & set(found)]
+        blocks.append(example_block(in_words(cases[case]), {name: "true" for name in present}, 0,
+                                    score=total_of(present, weights, hierarchy)))
+    return "\n" + rule("Examples: our own sums; given are the categories before the hierarchies") + "\n" + "\n".join(blocks)
+
+
+# --- The electronic frailty index ------------------------------------------------------------------------------------
+
+# Words for a list, where the deficit's name is not plain.
+EFI_REASONS = {
+    "activity_limitation": "Limited in daily activities", "anaemia": "Anaemia", "cognitive_problems": "Memory problems",
+    "stroke_tia": "Stroke, TIA or other disease of brain vessels", "dyspnoea": "Breathlessness", "hearing_loss": "Poor hearing",
+    "hypertension": "High blood pressure", "hypotension": "Low blood pressure or fainting", "housebound": "Housebound",
+    "mobility_problems": "Difficulty moving about", "parkinsons": "Parkinsonism or tremor", "care_requirement": "Needs care",
+    "polypharmacy": "5 or more different medicines in the last year", "social_vulnerability": "Socially vulnerable",
+    "sleep_disturbance": "Disturbed sleep", "vision_problems": "Poor eyesight", "weight_loss": "Weight loss or poor appetite",
+    "falls": "Falls", "fragility_fracture": "Fragility fracture",
+}
+# The lowest value that a rule's upper limit takes in. Haemoglobin over 25 is taken as g/L, up to 25 as g/dL.
+EFI_FROM = {"haemoglobin g/dL": "above = 0, ", "haemoglobin g/L": "at_least = 25, ", "TSH": "at_least = 0, ",
+            "glomerular filtration rate": "above = 0, ", "ankle brachial pressure index": "above = 0, ",
+            "Barthel index": "at_least = 0, ", "hip DXA T score": ""}
+EFI_LIMITS = {">": "above", "<": "below", ">=": "at_least", "<=": "at_most"}
+EFI_WORDS = {">": "over", "<": "under", ">=": "from", "<=": "up to"}
+
+
+def efi_rule_value(row):
+    """The events that meet a value rule."""
+    category = EFI_MEASUREMENTS[row["measurement"]]
+    lists = coded("code", "egfr" if category == "egfr" else f"measurements/{category}")
+    if row["operator"] == "recorded":
+        return events("any", "gp_event", "ever", lists)
+    low = EFI_FROM[row["measurement"]] if row["operator"].startswith("<") else ""
+    amount = f"{{ {low}{EFI_LIMITS[row['operator']]} = {row['threshold']} }}"
+    return events("any", "gp_event", "ever", lists, amount=amount)
+
+
+def efi_values(deficit, rules):
+    """Named values of a deficit with value rules: its codes, each rule, and the rules of one sex with that sex."""
+    label = next(row["name"] for row in rows("scores/efi_deficits.csv") if row["deficit"] == deficit)
+    values, parts = [(f"{deficit}_code", f"{label}: a code", gp_ever(f"efi/{deficit}"))], [f"{deficit}_code"]
+    by_sex = {}
+    for number, row in enumerate(rules, 1):
+        name = f"{deficit}_value_{number}"
+        words = f"{row['measurement']} {EFI_WORDS.get(row['operator'], '')} {row['threshold']}".strip()
+        values.append((name, words[0].upper() + words[1:] + (f", {row['sex']}" if row["sex"] != "any" else ""), efi_rule_value(row)))
+        parts.append(name) if row["sex"] == "any" else by_sex.setdefault(row["sex"], []).append(name)
+    for sex, names in by_sex.items():
+        values += [
+            (f"{deficit}_value_{sex}", f"{label}: a value that is low in a {'man' if sex == 'male' else 'woman'}", combined("any_true", names)),
+            (f"{deficit}_{sex}", None, both(sex, f"{deficit}_value_{sex}")),
+        ]
+        parts.append(f"{deficit}_{sex}")
+    return values, combined("any_true", parts)
+
+
+def write_efi():
+    facts = rows("scores/efi_deficits.csv")
+    must(len(facts) == 36, "efi_deficits.csv has not 36 deficits")
+    rules = {}
+    for row in rows("scores/efi_value_rules.csv"):
+        rules.setdefault(row["deficit"], []).append(row)
+    without_snomed = sorted({
+        row["measurement"] for row in rows("scores/efi_value_rules.csv")
+        if EFI_MEASUREMENTS[row["measurement"]] not in MEASUREMENTS and EFI_MEASUREMENTS[row["measurement"]] != "egfr"})
+    polypharmacy = next(row["code_list_path_or_rule"] for row in facts if row["deficit"] == "polypharmacy")
+    must(polypharmacy == "5 or more different medicines in the previous 12 months", "efi_deficits.csv has another rule of polypharmacy")
+    text = header(
+        {"id": "efi", "version": "1.0.0", "title": "Electronic frailty index (eFI), 36 deficits", "kind": "fraction",
+         "outcome": "frailty, as the GP record shows it"},
+        "Clegg A et al, Age and Ageing 2016;45:353-60, doi:10.1093/ageing/afw039",
+        "deficits and bands: the paper; codes: its supplement (CTV3) with the SNOMED CT map of 2020; value rules: UoM-Data-Science-Platforms/gm-sde @6cf10af, attributed there to A Clegg",
+        ["The number of deficits over 36: a band's limits are 4, 8 and 12 deficits."],
+        ["Scored from age 65, where it was made and is used; there is no upper limit.",
+         "A deficit counts from its first code or qualifying value on, for ever; only polypharmacy can end.",
+         f"Polypharmacy: {polypharmacy}: distinct BNF chemical substances (first 9 characters, chapters 1-15) issued in the last 365 days.",
+         "Value rules stand on Read and CTV3 codes. Their SNOMED CT codes are ours: haemoglobin, TSH, eGFR, urine albumin or protein to creatinine ratio, 24-hour blood pressure, Barthel index, ankle brachial index, number of COPD exacerbations.",
+         "Without a SNOMED CT code, so read from Read and CTV3 records only: " + "; ".join(without_snomed) + ".",
+         "COPD: the rule's hours of oxygen and unscheduled encounters have Read and CTV3 codes only.",
+         "Codes that a value rule of the same deficit reads (CTV3 XaK8U and SNOMED CT 723245007, number of COPD exacerbations) are left out of the list of codes: a recorded 0 is no deficit.",
+         "Haemoglobin from 25 is taken as g/L, below as g/dL. A Barthel index is taken on the scale up to 20. A person of unknown sex has no anaemia by value.",
+         "A code counts whatever the entry says of it, family history and negation included: the extract does not say."])
+    text += "\n" + block("[population]", [("age_years", "{ at_least = 65 }"), ("otherwise", quoted("not_scored"))])
+    sexes = sorted({row["sex"] for row in rows("scores/efi_value_rules.csv")} - {"any"}, reverse=True)
+    text += "\n" + rule("Values: sex") + "\n" + "\n".join(value_block(sex, f'{{ sex = "{sex}" }}') for sex in sexes)
+    blocks = []
+    for row in facts:
+        deficit = row["deficit"]
+        if deficit == "polypharmacy":
+            value, steps = events("distinct", "prescription", (0, 365), f"code = {{ prefix = {listed(CHAPTERS_OF_MEDICINES)} }}",
+                                  field=quoted("code"), characters=9), "[{ at_least = 5 }]"
+        elif deficit in rules:
+            values, value = efi_values(deficit, rules.pop(deficit))
+            steps = None
+            text += "\n" + rule(f"Values: {row['name']}") + "\n"
+            text += "\n".join(value_block(name, named_value, label) for name, label, named_value in values)
+        else:
+            value, steps = gp_ever(f"efi/{deficit}"), None
+        blocks.append(term_block(deficit, row["name"], value, 1, steps, reason=EFI_REASONS.get(deficit)))
+    must(not rules, f"value rules of unknown deficits: {list(rules)}")
+    text += "\n" + rule("Terms: the 36 deficits, by name as published") + "\n" + "\n".join(blocks)
+    bands = [row for row in rows("scores/efi_bands.csv") if row["score"] == "eFI"]
+    must([(row["band"], row["lower_exclusive"]) for row in bands]
+         == [("fit", ""), ("mild", "0.12"), ("moderate", "0.24"), ("severe", "0.36")], "efi_bands.csv has other bands")
+    text += "\n" + rule("Bands: each limit belongs to the band below it") + "\n"
+    text += "\n".join(band_block(row["band"], "above", row["lower_exclusive"]) if row["lower_exclusive"] else
+                      band_block(row["band"], "rest", "true") for row in reversed(bands))
+    names = [row["deficit"] for row in facts]
+    text += "\n" + rule("Examples: the first and last count of each band, as published") + "\n" + "\n".join(
+        example_block(f"{count} of 36 deficits", {name: 5 if name == "polypharmacy" else "true" for name in names[:count]}, 4,
+                      score=f"{count / 36:.4f}", band=quoted(row["band"]))
+        for row in bands for count in map(int, row["deficit_count_range"].split("-")))
+    write("scores/efi.toml", text)
+
+
+# --- The Cambridge Multimorbidity Score ------------------------------------------------------------------------------
+
+
+def four_or_more(group):
+    return events("count", "prescription", (0, 365), coded("code", f"bnf_groups/{group}")), "[{ at_least = 4 }]"
+
+
+# Name, label, value, steps.
+CAMBRIDGE_VALUES = [
+    ("anxiety_code_12m", "Anxiety, coded in the last year", events("any", "gp_event", (0, 365), coded("code", "disorders/anxiety")), None),
+    ("anxiolytics_12m", "4 or more prescriptions for anxiety or sleep in the last year", *four_or_more("anxiolytic_hypnotic")),
+    ("depression_code_12m", "Depression, coded in the last year", events("any", "gp_event", (0, 365), coded("code", "qof/DEPR_COD")), None),
+    ("antidepressants_12m", "4 or more prescriptions of antidepressants in the last year", *four_or_more("antidepressant")),
+    ("asthma_ever", None, gp_ever("qof/AST_COD"), None),
+    ("asthma_medicine_12m", "Asthma medicine in the last year", prescribed((0, 365), "asthma_drug"), None),
+    ("latest_egfr_under_60", "Latest eGFR under 60", events("latest", "gp_event", "ever", coded("code", "egfr"), amount="{ above = 0 }"), "[{ below = 60 }]"),
+    ("low_egfr_days", "eGFR under 60 on two or more days",
+     events("distinct_days", "gp_event", "ever", coded("code", "egfr"), amount="{ above = 0, below = 60 }"), "[{ at_least = 2 }]"),
+    ("epilepsy_ever", None, gp_ever("qof/EPIL_COD"), None),
+    ("no_epilepsy", None, '{ not = "epilepsy_ever" }', None),
+    ("antiepileptic_12m", "Epilepsy medicine in the last year", prescribed((0, 365), "antiepileptic"), None),
+    ("ibs_code", "Irritable bowel syndrome, coded", gp_ever("disorders/irritable_bowel_syndrome"), None),
+    ("antispasmodics_12m", "4 or more prescriptions of antispasmodics in the last year", *four_or_more("antispasmodic")),
+    ("analgesics_12m", "4 or more prescriptions of pain killers in the last year", *four_or_more("analgesic")),
+    ("antiepileptics_12m", "4 or more prescriptions of antiepileptics in the last year", *four_or_more("antiepileptic")),
+    ("antiepileptics_for_pain", "4 or more prescriptions of antiepileptics, and no epilepsy",
+     '{ all_true = ["antiepileptics_12m", "no_epilepsy"] }', None),
+    ("psychosis_ever", "Psychosis, schizophrenia or bipolar disorder, coded", gp_ever("qof/MH_COD"), None),
+    ("lithium_ever", "Lithium prescribed", prescribed("ever", "lithium"), None),
+    ("cancer_5y", "Cancer diagnosed in hospital in the last 5 years",
+     events("any", "admission", (0, 1826), coded("diagnosis", "charlson_quan2005/canc", "charlson_quan2005/metacanc")), None),
+    ("cancer_before", "Cancer diagnosed in hospital before that",
+     events("any", "admission", (1826, 100000), coded("diagnosis", "charlson_quan2005/canc", "charlson_quan2005/metacanc")), None),
+    ("no_cancer_before", None, '{ not = "cancer_before" }', None),
+    ("alcohol_code", "Alcohol problems, coded", gp_ever("disorders/alcohol_problems"), None),
+    ("alcohol_hospital", "Alcohol problems, from hospital diagnoses",
+     events("any", "admission", "ever", coded("diagnosis", "elixhauser_quan2005/alcohol")), None),
+]
+# Code of the paper: term, label, value. Two of the paper's rows are one condition: anxiety or depression.
+CAMBRIDGE = {
+    "HYP": ("hypertension", "High blood pressure", gp_ever("qof/HYP_COD")),
+    "ANXDEP": ("anxiety_or_depression", "Anxiety or depression in the last year",
+               combined("any_true", ["anxiety_code_12m", "anxiolytics_12m", "depression_code_12m", "antidepressants_12m"])),
+    "PNC": ("painful_condition", "Pain treated in the last year", combined("any_true", ["analgesics_12m", "antiepileptics_for_pain"])),
+    "HEL": ("hearing_loss", "Hearing loss", gp_ever("efi/hearing_loss")),
+    "IBS": ("irritable_bowel_syndrome", "Irritable bowel syndrome", combined("any_true", ["ibs_code", "antispasmodics_12m"])),
+    "AST": ("asthma", "Asthma, treated in the last year", '{ all_true = ["asthma_ever", "asthma_medicine_12m"] }'),
+    "DIB": ("diabetes", "Diabetes", gp_ever("qof/DM_COD")),
+    "CHD": ("coronary_heart_disease", "Coronary heart disease", gp_ever("qof/CHD_COD")),
+    "CKD": ("chronic_kidney_disease", "Chronic kidney disease, by eGFR", '{ all_true = ["latest_egfr_under_60", "low_egfr_days"] }'),
+    "ATR": ("atrial_fibrillation", "Atrial fibrillation", gp_ever("qof/AFIB_COD")),
+    "CON": ("constipation", "Constipation, treated in the last year", four_or_more("laxative")[0]),
+    "STR": ("stroke_or_tia", "Stroke or TIA", gp_ever("qof/STRK_COD", "qof/TIA_COD")),
+    "COP": ("copd", "COPD", gp_ever("qof/COPD_COD")),
+    "RHE": ("connective_tissue_disease", "Rheumatoid arthritis or connective tissue disease",
+            gp_ever("qof/RARTH_COD", "disorders/connective_tissue_disease")),
+    "CAN": ("cancer", "Cancer, first diagnosed in the last 5 years", '{ all_true = ["cancer_5y", "no_cancer_before"] }'),
+    "ALC": ("alcohol_problems", "Alcohol problems", combined("any_true", ["alcohol_code", "alcohol_hospital"])),
+    "HEF": ("heart_failure", "Heart failure", gp_ever("qof/HF_COD")),
+    "DEM": ("dementia", "Dementia", gp_ever("qof/DEM_COD")),
+    "SCZ": ("psychosis_or_bipolar", "Psychosis, schizophrenia or bipolar disorder", combined("any_true", ["psychosis_ever", "lithium_ever"])),
+    "EPI": ("epilepsy", "Epilepsy, treated in the last year", '{ all_true = ["epilepsy_ever", "antiepileptic_12m"] }'),
+}
+# The paper's two rows of the one condition.
+CAMBRIDGE_RULE = {"ANXDEP": ["ANX", "DEP"]}
+CAMBRIDGE_ASSUMED = [
+    "The paper's code lists are CPRD GOLD codes. In their place: QOF clusters; the eFI's list for hearing loss; our own main "
+    "SNOMED CT codes (list disorders) for anxiety, irritable bowel syndrome, connective tissue disease and alcohol problems.",
+    "Cancer has no public GP cluster: hospital diagnoses of C00-C97 without C44; the first lies in the last 5 years (1,826 days) where an admission of that time has one and none before has.",
+    "Alcohol problems count from hospital diagnoses too (Elixhauser's group).",
+    "Chronic kidney disease: the paper takes the higher of the last two eGFR readings; here the latest reading is under 60, and readings under 60 are recorded on two or more days.",
+    "Prescriptions are items issued in the last 365 days, by sections of the British National Formulary: hypnotics and anxiolytics 4.1, antidepressants 4.3 (low-dose tricyclics cannot be told apart and count), laxatives 1.6, antispasmodics 1.2, analgesics 4.7.1 and 4.7.2, antiepileptics 4.8, asthma medicines 3.1-3.3, lithium. Whether an item is prescription-only is not known.",
+    "A code ever is not ended by a resolved code, as in the paper.",
+    "Everybody on the register is scored; the paper's patients were adults.",
+]
+CAMBRIDGE_CASES = [
+    ("high blood pressure and diabetes", ["HYP", "DIB"]),
+    ("COPD, heart failure and constipation", ["COP", "HEF", "CON"]),
+    ("dementia, hearing loss and a painful condition", ["DEM", "HEL", "PNC"]),
+]
+
+
+def write_cambridge():
+    weights = rows("scores/cambridge_multimorbidity_weights.csv")
+    facts = {row["code"]: row for row in rows("scores/cambridge_multimorbidity_conditions.csv")}
+    codes = {code for code in CAMBRIDGE for code in CAMBRIDGE_RULE.get(code, [code])}
+    must({code for code, row in facts.items() if row["in_20"] == "yes"} == codes, "the paper's 20 conditions are others")
+    must({row["code"] for row in weights} == set(CAMBRIDGE), "the weights are of other conditions")
+    for column, title, outcome in [
+        ("general", "Cambridge Multimorbidity Score, general weights", "burden of disease"),
+        ("mortality", "Cambridge Multimorbidity Score, mortality weights", "death"),
+    ]:
+        text = header(
+            {"id": f"cambridge_{column}", "version": "1.0.0", "title": title, "kind": "conditions", "outcome": outcome},
+            "Payne RA et al, CMAJ 2020;192:E107-14, doi:10.1503/cmaj.190757",
+            "the 20-condition score; weights as " + ("two public implementations have them" if column == "general" else "one public implementation has them")
+            + "; presence rules: HFAnalyticsLab/CMD_multimorbidity, Cambridge lists v1.1 (MIT)", [],
+            CAMBRIDGE_ASSUMED + (["Some weights are below 0, as published: a total may be negative."] if column == "mortality" else []))
+        text += "\n# No [population]: everybody is scored, and nothing recorded is a score of 0.\n\n"
+        text += rule("Values") + "\n"
+        text += "\n".join(value_block(name, value, label, steps) for name, label, value, steps in CAMBRIDGE_VALUES)
+        text += "\n" + rule("Terms, in the order of the weights; after # the paper's code and rule") + "\n"
+        text += "\n".join(
+            term_block(CAMBRIDGE[code][0], CAMBRIDGE[code][1], CAMBRIDGE[code][2], row[column],
+                       "[{ at_least = 4 }]" if code == "CON" else None,
+                       comment=f"{code}: " + "; ".join(facts[part]["rule"] for part in CAMBRIDGE_RULE.get(code, [code])))
+            for row in weights for code in [row["code"]])
+        points = {row["code"]: Decimal(row[column]) for row in weights}
+        text += "\n" + rule("Examples: our own sums") + "\n" + "\n".join(
+            example_block(who, {CAMBRIDGE[code][0]: 4 if code == "CON" else "true" for code in present}, 2,
+                          score=str(sum(points[code] for code in present)))
+            for who, present in CAMBRIDGE_CASES)
+        write(f"scores/cambridge_{column}.toml", text)
+
+
+# --- After a stay in hospital: LACE and HOSPITAL ---------------------------------------------------------------------
+
+STAY = "last_stay"
+OVERNIGHT = 'patient_class = "ordinary"'
+STAY_ASSUMED = [
+    "The stay is the last ordinary admission (no day case, no regular attender, no maternity) that goes on or that ended in the 30 days before the as-of day. Of a stay that goes on, its days so far count.",
+    "Length of stay: days from admission to discharge, of the whole spell: all days of ordinary admissions, less those of admissions before the stay. A transfer to another hospital begins a new stay.",
+]
+
+
+def of_the_stay(where):
+    return events("any", "admission", "same_day", where, before=STAY)
+
+
+def stay_blocks(age_note):
+    text = "\n" + block("[population]", [("age_years", "{ at_least = 18 }"), ("otherwise", quoted("not_scored"))], age_note)
+    text += "\n" + block("[[population.require]]", [
+        ("value", of_the_stay(OVERNIGHT)), ("reason", quoted("not in hospital now or in the last 30 days")),
+    ])
+    text += "\n" + block("[[anchor]]", [
+        ("name", quoted(STAY)), ("label", quoted("The stay in hospital that goes on, or the last that ended in the last 30 days")),
+        ("last", quoted("admission")), ("where", f"{{ {OVERNIGHT} }}"), ("ended_days", "[0, 30]"),
+    ])
+    return text
+
+
+# A window looks back only, so the days of the stay are all days without those before it.
+STAY_VALUES = [
+    ("days_in_hospital", None, events("days", "admission", "ever", OVERNIGHT), None),
+    ("days_before_the_stay", None, events("days", "admission", "ever", OVERNIGHT, before=STAY), "[{ multiply_by = -1 }]"),
+    ("length_of_stay", "Length of stay, days", combined("sum_of", ["days_in_hospital", "days_before_the_stay"]), None),
+]
+
+# Component of the published table: short name, value, label of a level.
+LACE = {
+    "L length of stay days": ("stay", "length_of_stay", "Length of stay {} days", "In hospital for {} days"),
+    "A acute (emergent) admission": ("acute", of_the_stay(f"{OVERNIGHT}, {EMERGENCY}"), "The stay began as an emergency", None),
+    "C Charlson score (LACE weights)": ("charlson", "charlson_points", "Charlson points (LACE weights): {}",
+                                        "Long-term diseases in hospital records ({} Charlson points)"),
+    "E emergency department visits in previous 6 months": ("visits", "ae_visits_6m", "A&E visits in the 6 months before the stay: {}",
+                                                           "A&E visits in the 6 months before the stay: {}"),
+}
+LACE_VALUES = [
+    ("charlson_of_all", "Charlson points, each condition counted",
+     events("weights_once", "diagnosis", HOSPITAL_WINDOW, field=quoted("code"), list=quoted("lace_charlson")), None),
+    ("diabetes_plain", None, in_hospital("lace_charlson/diabetes_without_complications"), None),
+    ("diabetes_damage", None, in_hospital("lace_charlson/diabetes_with_end_organ_damage"), None),
+    ("diabetes_twice", "Diabetes counted with and without end organ damage", '{ all_true = ["diabetes_plain", "diabetes_damage"] }',
+     "[{ multiply_by = -1 }]"),
+    ("charlson_points", "Charlson points (LACE weights)", combined("sum_of", ["charlson_of_all", "diabetes_twice"]), None),
+    ("ae_visits_6m", "A&E visits in the 6 months before the stay", events("count", "emergency", (0, 183), UNPLANNED, before=STAY), None),
+]
+LACE_CASES = [
+    ("8 days, emergency, 2 Charlson points, 1 A&E visit: 5 + 3 + 2 + 1", {"length_of_stay": 8, "acute": "true", "charlson_points": 2, "ae_visits_6m": 1}, 11, "high"),
+    ("a planned stay of 3 days, nothing else", {"length_of_stay": 3}, 3, "low"),
+    ("1 day, emergency, Charlson 4 counts 5: 1 + 3 + 5", {"length_of_stay": 1, "acute": "true", "charlson_points": 4}, 9, "moderate"),
+    ("the most: 14 days, emergency, Charlson 9, 6 A&E visits: 7 + 3 + 5 + 4", {"length_of_stay": 14, "acute": "true", "charlson_points": 9, "ae_visits_6m": 6}, 19, "high"),
+    ("6 and 7 days are two levels: 4 + 3", {"length_of_stay": 6, "acute": "true"}, 7, "moderate"),
+    ("7 days: 5 + 3", {"length_of_stay": 7, "acute": "true"}, 8, "moderate"),
+]
+
+
+def write_lace():
+    table = rows("scores/lace_points.csv")
+    must({row["component"] for row in table} == set(LACE), "lace_points.csv has other components")
+    text = header(
+        {"id": "lace", "version": "1.0.0", "title": "LACE index: death or unplanned readmission within 30 days of discharge",
+         "kind": "points", "outcome": "death or unplanned readmission", "horizon_days": 30},
+        "van Walraven C et al, CMAJ 2010;182:551-7", "table 3, transcribed from NCTraCSIDSci/LACE_omop_ordrd (MIT) and checked with two other implementations; Charlson weights: its footnote", [],
+        STAY_ASSUMED + [
+            "Charlson points: diagnoses in any position of admissions in the 730 days before the as-of day, the stay's finished episodes included; codes: Quan 2005, since the paper prints none. Diabetes with and without end organ damage counts as the former.",
+            "Kidney disease of stage 1 or 2 is mild (2 points), of stages 3 to 5 or not known moderate or severe (4).",
+            "Connective tissue disease (3 points) and heart failure (2 points) are as in two of three implementations.",
+            "A&E visits: attendances other than planned follow-up in the 183 days before the day of admission; that day's do not count.",
+            "Scored from age 18. 10 or more points are commonly called high risk, 5 to 9 moderate."])
+    text += stay_blocks("") + "\n" + rule("Values") + "\n"
+    text += "\n".join(value_block(name, value, label, steps) for name, label, value, steps in STAY_VALUES + LACE_VALUES)
+    blocks = []
+    for row in table:
+        short, value, label, reason = LACE[row["component"]]
+        if row["points"] == "0":
+            continue
+        if short == "acute":
+            blocks.append(term_block("acute", label, value, row["points"], comment=row["component"]))
+            continue
+        low, high = int(row["condition_low"]), int(row["condition_high"]) if row["condition_high"] else None
+        words = f"{low} or more" if high is None else f"{low}" if low == high else f"{low} to {high}"
+        suffix = f"{low}plus" if high is None else f"{low}" if low == high else f"{low}_{high}"
+        label, reason = [template.format(words).replace(" 1 days", " 1 day").replace("1 Charlson points", "1 Charlson point")
+                         for template in (label, reason)]
+        blocks.append(term_block(f"{short}_{suffix}", label, named(value), row["points"], level(low, high), short,
+                                 reason=reason if reason != label else None, comment=row["component"]))
+    text += "\n" + rule("Terms, in the order of the table; the levels with 0 points are left out") + "\n" + "\n".join(blocks)
+    text += "\n" + "\n".join([band_block("high", "at_least", 10), band_block("moderate", "at_least", 5), band_block("low", "rest", "true")])
+    for who, given, total, _ in LACE_CASES:
+        must(lace_total(table, given) == total, f"LACE: {who} is not {total}")
+    text += "\n" + rule("Examples: our own sums") + "\n"
+    text += "\n".join(example_block(who, given, 0, score=total, band=quoted(band)) for who, given, total, band in LACE_CASES)
+    write("scores/lace.toml", text)
+
+
+def lace_total(table, given):
+    total = 0
+    for row in table:
+        short, value, _, _ = LACE[row["component"]]
+        if short == "acute":
+            total += int(row["points"]) if (row["condition_low"] == "yes") == ("acute" in given) else 0
+        elif int(row["condition_low"]) <= given.get(value, 0) <= int(row["condition_high"] or 10**9):
+            total += int(row["points"])
+    return total
+
+
+def recent_value(category, amount):
+    return events("latest", "gp_event", (0, 30), coded("code", f"measurements/{category}"), amount=amount)
+
+
+# Item and condition of the published table: term, label, value, steps.
+HOSPITAL_SCORE = {
+    ("Haemoglobin at discharge", "< 12 g/dL (120 g/L)"): (
+        "low_haemoglobin", "Haemoglobin under 120 g/L in the last 30 days", combined("any_true", ["low_haemoglobin_g_l", "low_haemoglobin_g_dl"]), None),
+    ("Discharge from Oncology service", "yes"): (
+        "oncology", "Stay in an oncology department", of_the_stay(f'{OVERNIGHT}, treatment_specialty = ["370", "800"]'), None),
+    ("Sodium at discharge", "< 135 mmol/L"): (
+        "low_sodium", "Sodium under 135 mmol/L in the last 30 days", named("latest_sodium"), "[{ below = 135 }]"),
+    ("Procedure during stay", "any coded procedure"): (
+        "procedure", "Procedure during the stay",
+        of_the_stay(f"{OVERNIGHT}, procedure = {{ prefix = {listed('ABCDEFGHJKLMNOPQRSTUVWXYZ')} }}"), None),
+    ("Index admission Type", "urgent or emergency"): (
+        "acute", "The stay began as an emergency", of_the_stay(f"{OVERNIGHT}, {EMERGENCY}"), None),
+    ("number of Admissions in previous year", "0-1"): None,
+    ("number of Admissions in previous year", "2-5"): (
+        "admissions_2_5", "2 to 5 admissions in the year before the stay", named("admissions_12m"), level(2, 5)),
+    ("number of Admissions in previous year", "> 5"): (
+        "admissions_6plus", "6 or more admissions in the year before the stay", named("admissions_12m"), level(6, None)),
+    ("Length of stay", ">= 5 days"): ("long_stay", "In hospital for 5 days or more", named("length_of_stay"), "[{ at_least = 5 }]"),
+}
+HOSPITAL_SCORE_VALUES = [
+    ("low_haemoglobin_g_l", "Latest haemoglobin, g/L, under 120", recent_value("haemoglobin", "{ at_least = 25 }"), "[{ below = 120 }]"),
+    ("low_haemoglobin_g_dl", "Latest haemoglobin, g/dL, under 12", recent_value("haemoglobin", "{ above = 0, below = 25 }"), "[{ below = 12 }]"),
+    ("latest_sodium", "Latest sodium, mmol/L", recent_value("sodium", "{ above = 0 }"), None),
+    ("admissions_12m", "Admissions in the year before the stay", events("count", "admission", (0, 365), OVERNIGHT, before=STAY), None),
+]
+HOSPITAL_SCORE_CASES = [
+    ("emergency, 6 days, 3 admissions the year before, sodium 131: 1 + 2 + 2 + 1",
+     {"acute": "true", "length_of_stay": 6, "admissions_12m": 3, "latest_sodium": 131}, 6, "intermediate"),
+    ("everything: 13 points", {"low_haemoglobin": "true", "oncology": "true", "latest_sodium": 120, "procedure": "true", "acute": "true",
+                               "admissions_12m": 6, "length_of_stay": 5}, 13, "high"),
+    ("a planned stay of 4 days with an operation, 1 admission the year before, sodium 135",
+     {"procedure": "true", "length_of_stay": 4, "admissions_12m": 1, "latest_sodium": 135}, 1, "low"),
+]
+
+
+def write_hospital_score():
+    table = rows("scores/hospital_score.csv")
+    must([(row["item"], row["condition"]) for row in table] == list(HOSPITAL_SCORE), "hospital_score.csv has other items")
+    # A person has one of the levels of admissions: 2 points or 5.
+    must(sum(int(row["points"]) for row in table) - 2 == 13, "the points do not add up to 13")
+    text = header(
+        {"id": "hospital_score", "version": "1.0.0", "title": "HOSPITAL score: potentially avoidable readmission within 30 days of discharge",
+         "kind": "points", "outcome": "potentially avoidable readmission", "horizon_days": 30},
+        "Donze J et al, JAMA Intern Med 2013;173:632-8; Donze JD et al, JAMA Intern Med 2016;176:496-502",
+        "points of a public calculator, with the bands of admissions of 2016; risk bands of 2016", [],
+        STAY_ASSUMED + [
+            "Haemoglobin and sodium at discharge are not in hospital extracts. In their place: the latest value in the GP record of the 30 days before the as-of day, which may lie before the stay; none recorded counts 0 points. Haemoglobin from 25 is taken as g/L, below as g/dL.",
+            "Oncology service: treatment specialty 370 (medical oncology) or 800 (clinical oncology) of the first episode of the stay.",
+            "Any coded procedure: any OPCS-4 code, imaging and methods of approach included.",
+            "Admissions in the previous year: ordinary admissions that began in the 365 days before the stay.",
+            "Scored from age 18."])
+    text += stay_blocks("") + "\n" + rule("Values") + "\n"
+    text += "\n".join(value_block(name, value, label, steps) for name, label, value, steps in STAY_VALUES + HOSPITAL_SCORE_VALUES)
+    blocks = []
+    for row in table:
+        reading = HOSPITAL_SCORE[row["item"], row["condition"]]
+        if reading is None:
+            must(row["points"] == "0", "an item without a term has points")
+            continue
+        term, label, value, steps = reading
+        blocks.append(term_block(term, label, value, row["points"], steps, "admissions" if term.startswith("admissions") else None,
+                                 comment=f"{row['item']}: {row['condition']}"))
+    text += "\n" + rule("Terms, in the order of the score's name") + "\n" + "\n".join(blocks)
+    text += "\n" + "\n".join([band_block("high", "at_least", 7), band_block("intermediate", "at_least", 5), band_block("low", "rest", "true")])
+    text += "\n" + rule("Examples: our own sums") + "\n"
+    text += "\n".join(example_block(who, given, 0, score=total, band=quoted(band)) for who, given, total, band in HOSPITAL_SCORE_CASES)
+    write("scores/hospital_score.toml", text)
 
 
 # --- Facts about a person --------------------------------------------------------------------------------------------
@@ -915,6 +1633,10 @@ OPEN_CARE_HOME = ('{ open = { of = "social_care", where = { event_type = "servic
 
 def aged(least):
     return (f"aged_{least}_plus", None, "{ age_years = {} }", f"[{{ at_least = {least} }}]")
+
+
+def both(*names):
+    return combined("all_true", names)
 
 
 FACT_VALUES = [
@@ -940,11 +1662,29 @@ FACT_VALUES = [
 ]
 
 
-def both(*names):
-    return combined("all_true", names)
+def latest(lists, low, high):
+    return events("latest", "gp_event", "ever", coded("code", lists), amount=f"{{ at_least = {low}, at_most = {high} }}")
 
 
-# Register (its QOF name, where it is one), term, label, value.
+# Name, label, list, lowest and highest value that is taken as one.
+MEASURED = [
+    ("latest_hba1c", "Latest HbA1c, mmol/mol", "measurements/hba1c", 20, 200),
+    ("latest_egfr", "Latest eGFR, ml/min/1.73 m2", "egfr", 1, 200),
+    ("latest_bmi", "Latest body mass index", "measurements/bmi", 10, 100),
+    ("latest_systolic", "Latest systolic blood pressure, mmHg", "measurements/systolic", 50, 300),
+]
+BMI = latest("measurements/bmi", 10, 100)
+# Ethnic categories (2001) in which a body mass index from 27.5 counts: South and other Asian, Black, Chinese.
+BMI_27_5_GROUPS = ["H", "J", "K", "L", "M", "N", "P", "R"]
+OBESITY = [
+    ("obese", None, BMI, "[{ at_least = 30 }]"),
+    ("obese_by_lower_limit", None, BMI, "[{ at_least = 27.5 }]"),
+    ("lower_limit_applies", None, f'{{ attribute_is = {{ attribute = "ethnicity", in = {listed(BMI_27_5_GROUPS)} }} }}', None),
+    ("obese_in_ethnic_group", None, both("obese_by_lower_limit", "lower_limit_applies"), None),
+    ("obese_by_either", None, combined("any_true", ["obese", "obese_in_ethnic_group"]), None),
+]
+
+# Register (its QOF name), term, label, value.
 REGISTERS = [
     ("AF", "register_atrial_fibrillation", "Atrial fibrillation", gp_ever("qof/AFIB_COD")),
     ("AST", "register_asthma", "Asthma, treated in the last year", both("aged_6_plus", "asthma", "asthma_medicine_12m")),
@@ -960,27 +1700,86 @@ REGISTERS = [
     ("HYP", "register_hypertension", "High blood pressure", both("aged_18_plus", "hypertension")),
     ("LD", "register_learning_disability", "Learning disability", gp_ever("qof/LD_COD")),
     ("MH", "register_severe_mental_illness", "Severe mental illness", combined("any_true", ["severe_mental_illness", "lithium_6m"])),
-    ("NDH", "register_non_diabetic_hyperglycaemia", "Non-diabetic hyperglycaemia", both("aged_18_plus", "hyperglycaemia", "no_diabetes")),
+    ("NDH", "register_non_diabetic_hyperglycaemia", "Blood sugar raised, short of diabetes", both("aged_18_plus", "hyperglycaemia", "no_diabetes")),
+    ("OB", "register_obesity", "Obesity, by the latest body mass index", both("aged_18_plus", "obese_by_either")),
     ("OST", "register_osteoporosis", "Osteoporosis with a fragility fracture", both("aged_50_plus", "osteoporosis", "fragility_fracture")),
     ("PAD", "register_peripheral_arterial_disease", "Peripheral arterial disease", gp_ever("qof/PAD_COD")),
+    ("PC", "palliative_register", "On the palliative care register", unresolved(["care_status/palliative_care_register"], ["care_status/palliative_not_indicated"])),
     ("RA", "register_rheumatoid_arthritis", "Rheumatoid arthritis", both("aged_16_plus", "rheumatoid_arthritis")),
     ("STIA", "register_stroke_or_tia", "Stroke or TIA", gp_ever("qof/STRK_COD", "qof/TIA_COD")),
 ]
-# The palliative care register is the fact palliative_register; obesity needs a list of body mass index codes.
-REGISTERS_ELSEWHERE = {"PC", "OB"}
+# Risk factors and care, not long-term conditions; the other 18 registers are.
+NOT_LTC_18 = {"NDH", "OB", "PC"}
+
+
+def on_register(name):
+    return f"on_{name.lower()}_register"
+
+
+LTC_18 = [on_register(name) for name, *_ in REGISTERS if name not in NOT_LTC_18]
+
+CFS_LEVELS = range(1, 10)
+CFS_SCORE = coded("code", "frailty/scale_score")
+
+
+def clinical_frailty_scale():
+    """The later of the two records of the scale, a code of the level or a score; 0 where there is neither."""
+    def from_level(level):
+        return listed([f"frailty/scale_level_{higher}" for higher in CFS_LEVELS if higher >= level])
+
+    levels = from_level(1)
+    in_range = "{ at_least = 1, at_most = 9 }"
+    values = [
+        (f"scale_coded_{level}", None,
+         f'{{ last_is = {{ of = "gp_event", among = {{ code = {{ in = {levels} }} }}, '
+         f'where = {{ code = {{ in = {from_level(level)} }} }}, days = "ever" }} }}', None)
+        for level in CFS_LEVELS
+    ]
+    values.append(("scale_coded", "Clinical Frailty Scale, latest code", combined("count_true", [f"scale_coded_{level}" for level in CFS_LEVELS]), None))
+    values += [(f"scale_scored_{level}", None, events("latest", "gp_event", "ever", CFS_SCORE, amount=in_range), f"[{{ at_least = {level} }}]")
+               for level in CFS_LEVELS]
+    values += [
+        ("scale_scored", "Clinical Frailty Scale, latest score", combined("count_true", [f"scale_scored_{level}" for level in CFS_LEVELS]), None),
+        ("days_since_scale_code", None, events("since_last", "gp_event", "ever", f"code = {{ in = {levels} }}"), None),
+        ("days_since_scale_score", None, events("since_last", "gp_event", "ever", CFS_SCORE, amount=in_range), "[{ multiply_by = -1 }]"),
+        ("score_is_newer", None, combined("sum_of", ["days_since_scale_code", "days_since_scale_score"]), "[{ at_least = 1 }]"),
+        ("no_scale_code", None, '{ not = "scale_coded" }', None),
+        ("score_counts", None, combined("any_true", ["score_is_newer", "no_scale_code"]), None),
+        ("code_counts", None, '{ not = "score_counts" }', None),
+        ("scale_by_code", None, combined("product", ["scale_coded", "code_counts"]), None),
+        ("scale_by_score", None, combined("product", ["scale_scored", "score_counts"]), None),
+    ]
+    return values
+
+
+def latest_frailty(band):
+    return (f'{{ last_is = {{ of = "gp_event", among = {{ code = {{ in = ["frailty/mild", "frailty/moderate", "frailty/severe"] }} }}, '
+            f'where = {{ code = {{ in = ["frailty/{band}"] }} }}, days = "ever" }} }}')
+
 
 FACT_TERMS = [
     ("Care", [
-        ("palliative_register", "On the palliative care register",
-         unresolved(["care_status/palliative_care_register"], ["care_status/palliative_not_indicated"]), None),
         ("care_home", "Lives in a care home", combined("any_true", ["care_home_gp", "care_home_social_care"]), None),
         ("housebound", "Housebound", unresolved(["care_status/housebound"], ["care_status/no_longer_housebound"]), None),
         ("social_care_service", "Receives a social care service",
          '{ open = { of = "social_care", where = { event_type = "service" } } }', None),
     ]),
+    ("Frailty as clinicians recorded it", [
+        ("clinical_frailty_scale", "Clinical Frailty Scale (Rockwood), latest; 0 is not recorded",
+         combined("sum_of", ["scale_by_code", "scale_by_score"]), "Clinical Frailty Scale {}"),
+        ("frailty_code_mild", "Frailty recorded as mild, latest code", latest_frailty("mild"), "Recorded as mildly frail"),
+        ("frailty_code_moderate", "Frailty recorded as moderate, latest code", latest_frailty("moderate"), "Recorded as moderately frail"),
+        ("frailty_code_severe", "Frailty recorded as severe, latest code", latest_frailty("severe"), "Recorded as severely frail"),
+    ]),
     ("Activity", [
         ("emergency_admissions_12m", "Emergency admissions in the last year", events("count", "admission", (0, 365), EMERGENCY),
          "{} emergency admissions in the last year"),
+        ("acsc_emergency_admissions_12m", "Emergency admissions in the last year that good care outside hospital may prevent",
+         events("count", "admission", (0, 365), f'{EMERGENCY}, {coded("primary_diagnosis", "acsc_19")}'),
+         "{} emergency admissions in the last year that good care outside hospital may prevent"),
+        ("falls_admissions_12m", "Emergency admissions in the last year after a fall",
+         events("count", "admission", (0, 365), f'{EMERGENCY}, {coded("diagnosis", "falls")}'),
+         "{} emergency admissions in the last year after a fall"),
         ("ae_attendances_12m", "A&E attendances in the last year, without planned follow-up",
          events("count", "emergency", (0, 365), UNPLANNED), "{} A&E attendances in the last year"),
         ("outpatient_visits_12m", "Outpatient visits in the last year", events("count", "outpatient", (0, 365), ATTENDED),
@@ -990,13 +1789,18 @@ FACT_TERMS = [
     ("Conditions", [
         ("ltc_count_8", "Long-term conditions, of the 8 of the model cpm", combined("count_true", [name for name, _, _ in LTC_8]),
          "{} long-term conditions (of 8)"),
+        ("ltc_count_18", "Long-term conditions, of 18 disease registers", combined("count_true", LTC_18),
+         "{} long-term conditions (of 18)"),
     ]),
 ]
 
 
 def write_person_facts():
-    must({row["register"] for row in rows("scores/qof_registers.csv")} == {name for name, *_ in REGISTERS} | REGISTERS_ELSEWHERE,
+    must([row["register"] for row in rows("scores/qof_registers.csv")] == [name for name, *_ in REGISTERS],
          "qof_registers.csv has other registers")
+    must(len(LTC_18) == 18, f"{len(LTC_18)} registers are counted as long-term conditions, not 18")
+    known = {row["code"] for row in rows("data-standards/ethnic_category_2001_codes.csv")}
+    must(set(BMI_27_5_GROUPS) <= known, "an ethnic category is not in the list")
     text = header(
         {"id": "person_facts", "version": "1.0.0", "title": "Facts about a person, for cohorts and reports", "kind": "facts"},
         "QOF business rules v50 (2025-26) for registers; NHS England primary care domain reference sets and OpenCodelists for codes",
@@ -1008,21 +1812,32 @@ def write_person_facts():
          "Cancer has no public GP cluster: a hospital diagnosis of C00-C97 without C44, ever.",
          "Osteoporosis: a fragility fracture and a diagnosis from age 50; the bone density scan that the rule asks for at 50-74 is not looked at.",
          "Non-diabetic hyperglycaemia: one code of one cluster; the clusters IGT_COD and PRD_COD are not stored. The rule takes resolved diabetes as no diabetes, and so does this.",
-         "Six months are 183 days. Obesity has no fact: it needs a list of body mass index codes.",
+         "Obesity: the latest body mass index ever recorded, from 10 to 100 (code list measurements). The rule's ethnic groups are taken as the 2001 categories Indian, Pakistani, Bangladeshi, other Asian, Black Caribbean, Black African, other Black and Chinese; mixed groups keep the limit of 30.",
+         "18 long-term conditions: Kent's Year of Care list of 18 is not published in our sources. In its place: the 18 QOF disease registers, which are all but non-diabetic hyperglycaemia, obesity and palliative care.",
+         "Six months are 183 days.",
          "Care home: a GP code of residence, ever (nothing says that a person left), or a long-term nursing or residential service that is open.",
          "Housebound and palliative care are ended by their own codes on a later day; codes of palliative care before 2008-04-01 count too.",
+         "Clinical Frailty Scale: the later of the code of a level and the recorded score (1 to 9); on one day, the code; of two of one kind on one day, the higher. A level is reached where the latest record has it or a higher one. Frailty recorded as mild, moderate or severe is the latest code of the three.",
+         "Ambulatory-care-sensitive admission: an emergency admission whose primary diagnosis is in the code list acsc_19; the list's own exclusions are not applied, and J20 is left out.",
+         "Fall: an emergency admission with a fall in any position of any episode, any age.",
+         "Latest values: HbA1c 20-200 mmol/mol (IFCC), eGFR 1-200, body mass index 10-100, systolic pressure 50-300 mmHg, of any day and setting; values outside are not taken. A person without one has no value, not 0. The SNOMED CT codes are ours.",
          "Emergency admission, A&E visits, outpatient visits and medicines per month as in the model cpm."])
-    for title, values in FACT_VALUES:
+    groups = FACT_VALUES + [("Obesity", OBESITY), ("Clinical Frailty Scale: the codes of its levels, and its score", clinical_frailty_scale())]
+    for title, values in groups:
         text += "\n" + rule(f"Values: {title}") + "\n"
         text += "\n".join(value_block(name, value, label, steps) for name, label, value, steps in values)
+    text += "\n" + rule("Values: disease registers, QOF style; after # the register's QOF name and rule") + "\n"
+    rules = {row["register"]: row for row in rows("scores/qof_registers.csv")}
+    text += "\n".join(f"# {name}: {rules[name]['rule']}" + (f"; from age {rules[name]['min_age']}" if rules[name]["min_age"] else "") + "\n"
+                      + value_block(on_register(name), value, label) for name, _, label, value in REGISTERS)
     for title, terms in FACT_TERMS:
         text += "\n" + rule(title) + "\n"
         text += "\n".join(term_block(name, label, value, reason=reason) for name, label, value, reason in terms)
-    text += "\n" + rule("Disease registers, QOF style; after # the register's QOF name and rule") + "\n"
-    rules = {row["register"]: row for row in rows("scores/qof_registers.csv")}
-    text += "\n".join(term_block(term, label, value, comment=f"{name}: {rules[name]['rule']}"
-                                 + (f"; from age {rules[name]['min_age']}" if rules[name]["min_age"] else ""))
-                      for name, term, label, value in REGISTERS)
+    text += "\n" + rule("Latest measurements: none recorded is not 0") + "\n"
+    text += "\n".join(term_block(name, label, latest(lists, low, high), missing="not_scored", reason=f"{label}: {{}}")
+                      for name, label, lists, low, high in MEASURED)
+    text += "\n" + rule("Disease registers") + "\n"
+    text += "\n".join(term_block(term, label, named(on_register(name))) for name, term, label, _ in REGISTERS)
     write("scores/person_facts.toml", text)
 
 
@@ -1138,6 +1953,20 @@ def cld_words(name, words=None):
                 values[word].append(row["value"])
     must(values, f"asc_cld_values.csv has no {name}")
     return values
+
+
+# The event type keeps requests, assessments, services and reviews apart.
+CLD_KEY = ["LA Code", "LA Person Unique Identifier", "Event Type", "Event Start Date", "Client Type", "Service Type",
+           "Service Component"]
+
+
+def cld_duplicates():
+    rules = {row["rule"]: row for row in rows("data-standards/asc_cld_rules.csv")}
+    fields = {row["field"] for row in rows("data-standards/asc_cld_fields.csv")}
+    must(set(CLD_KEY) | {"Reporting Period End Date"} <= fields, "the key of a CLD event has a column that the record lacks")
+    return (f"{rules['unique service']['source']}: unique service: {rules['unique service']['definition']}; unique request: "
+            f"{rules['unique request']['definition']}; keep: {rules['keep which duplicate']['definition']}. One key serves both: "
+            "without the end date, which a later file fills in, and without the route of access and the price.")
 
 
 def write_layouts():
@@ -1273,6 +2102,11 @@ def write_layouts():
         + "\n" + block("[day]", [("column", quoted("Event Start Date")), ("null", listed(nulls))])
         + "\n# Only a service may have no end date: it goes on.\n" + block("[end]", [("column", quoted("Event End Date")), ("null", listed(nulls))])
         + "\n# The price of one unit; cost_frequency says of what.\n" + block("[amount]", [("column", quoted("Unit Cost")), ("unit", quoted("pounds"))])
+        + "\n# Quarterly files repeat what they sent before: of several copies the one of the latest period counts.\n"
+        + block("[duplicates]", [
+            ("columns", "[\n  " + listed(CLD_KEY[:5])[1:-1] + ",\n  " + listed(CLD_KEY[5:])[1:-1] + ",\n]"),
+            ("newest", day("Reporting Period End Date", nulls)), ("source", quoted(cld_duplicates())),
+        ])
         + "\n" + "\n".join([
             field("event_type", "Event Type", "words", null=cld_null, values=cld_words("Event Type")),
             field("client_type", "Client Type", "words", null=cld_null, values=cld_words("Client Type")),
@@ -1294,6 +2128,11 @@ def main():
     write_parr30()
     write_hfrs()
     write_charlson()
+    write_elixhauser()
+    write_efi()
+    write_cambridge()
+    write_lace()
+    write_hospital_score()
     write_person_facts()
     write_layouts()
 

@@ -1,13 +1,32 @@
-pub mod code;
+//! Population risk stratification: linked NHS extracts in, King's Fund-style scores, strata and case-management lists
+//! out.
+//!
+//! The modules stand in the order of the way through: a module may use those above it, never those below.
+
 pub mod day;
-pub mod event;
-pub mod ingest;
-pub mod measure;
-pub mod model;
 pub mod number;
+
+pub mod code;
+pub mod event;
+pub mod model;
+
 pub mod person;
-pub mod population;
-pub mod score;
-pub mod settings;
-pub mod strata;
 pub mod timeline;
+
+pub mod measure;
+
+pub mod ingest;
+
+pub mod score;
+pub mod strata;
+
+pub mod cohort;
+
+pub mod population;
+
+pub mod output;
+
+pub mod cli;
+pub mod demo;
+pub mod run;
+pub mod settings;

@@ -11,8 +11,8 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use arrow_array::{ArrayRef, StringArray};
@@ -25,10 +25,12 @@ use super::layout::Encoding;
 
 /// A record longer than this is taken for one whose closing quote is missing; it bounds the memory too.
 const RECORD_BYTES_MAX: usize = 16 << 20;
+/// How many bytes are looked at one by one before a vector search.
+const NEAR_BYTES: usize = 16;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 pub(super) fn header(file: &InputFile, dialect: &CsvDialect) -> Result<Vec<String>> {
-    Ok(Blocks::open(file, dialect, &|_| {})?.header)
+    Ok(Blocks::open(file, dialect, &|_| {}, &Mutex::default())?.header)
 }
 
 /// Delivers the rows of one file; blocks are left for other threads through the scope.
@@ -44,7 +46,7 @@ pub(super) fn read<'a>(task: &'a Task<'a>, file: usize, scope: &Scope<'a>) {
 fn share_out<'a>(task: &'a Task<'a>, file: usize, scope: &Scope<'a>, row: &mut u64) -> Result<()> {
     let input = &task.files[file];
     input.check_unchanged()?;
-    let mut blocks = Blocks::open(input, task.dialect, task.progress)?;
+    let mut blocks = Blocks::open(input, task.dialect, task.progress, &task.spare)?;
     let plan = Arc::new(Plan::new(task, file, &blocks)?);
     let ready_max = 2 * rayon::current_num_threads();
     loop {
@@ -95,6 +97,7 @@ struct Blocks<'a> {
     /// Bytes that have been read and not been handed out; they begin with a record.
     rest: Vec<u8>,
     at_end: bool,
+    spare: &'a Mutex<Vec<Vec<u8>>>,
 }
 
 /// How far a buffer has been searched for the ends of records.
@@ -108,7 +111,12 @@ struct Cut {
 }
 
 impl<'a> Blocks<'a> {
-    fn open(file: &'a InputFile, dialect: &CsvDialect, progress: &'a (dyn Fn(u64) + Sync)) -> Result<Blocks<'a>> {
+    fn open(
+        file: &'a InputFile,
+        dialect: &CsvDialect,
+        progress: &'a (dyn Fn(u64) + Sync),
+        spare: &'a Mutex<Vec<Vec<u8>>>,
+    ) -> Result<Blocks<'a>> {
         let context = || format!("failed to read {}", file.name);
         let counted = Counted { file: File::open(&file.path).with_context(context)?, progress };
         let reader: Box<dyn Read> = match file.format {
@@ -126,6 +134,7 @@ impl<'a> Blocks<'a> {
             next_row: 1,
             rest: Vec::new(),
             at_end: false,
+            spare,
         };
         blocks.take_header()?;
         Ok(blocks)
@@ -182,7 +191,10 @@ impl<'a> Blocks<'a> {
                 return self.last(&cut);
             }
             if cut.end > 0 {
-                let rest = self.rest.split_off(cut.end);
+                let mut rest = self.spare.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
+                rest.clear();
+                rest.extend_from_slice(&self.rest[cut.end..]);
+                self.rest.truncate(cut.end);
                 return Ok(Some(self.hand_out(rest, cut.rows, false)));
             }
             length = self.longer(length)?;
@@ -253,7 +265,7 @@ impl Cut {
     /// Goes on to the end of the bytes, or to a quote at the end that may turn out to be half of a doubled one.
     fn search(&mut self, bytes: &[u8], delimiter: u8, at_end: bool) {
         while self.searched < bytes.len() {
-            let quote = memchr(b'"', &bytes[self.searched..]).map_or(bytes.len(), |found| self.searched + found);
+            let quote = find(b'"', bytes, self.searched);
             if !self.in_quotes {
                 self.count_rows(bytes, quote);
                 self.searched = bytes.len().min(quote + 1);
@@ -321,20 +333,42 @@ fn names(record: Vec<u8>, delimiter: u8, encoding: Encoding) -> Result<Vec<Strin
     }
 }
 
+/// The first place from here on with the byte, or the end.
+///
+/// Most fields are shorter than the call of a vector search is worth.
+#[inline]
+fn find(byte: u8, bytes: &[u8], from: usize) -> usize {
+    let near = bytes.len().min(from + NEAR_BYTES);
+    match bytes[from..near].iter().position(|other| *other == byte) {
+        Some(found) => from + found,
+        None => memchr(byte, &bytes[near..]).map_or(bytes.len(), |found| near + found),
+    }
+}
+
+/// The first place from here on where a field without quotes ends.
+#[inline]
+fn find_end(delimiter: u8, bytes: &[u8], from: usize) -> usize {
+    let near = bytes.len().min(from + NEAR_BYTES);
+    match bytes[from..near].iter().position(|byte| *byte == delimiter || *byte == b'\n') {
+        Some(found) => from + found,
+        None => memchr2(delimiter, b'\n', &bytes[near..]).map_or(bytes.len(), |found| near + found),
+    }
+}
+
 /// The end of the field that begins here: the place of its delimiter or line feed, or the end of the bytes.
 fn skip_field(bytes: &[u8], at: usize, delimiter: u8) -> usize {
     let mut at = at;
     if bytes.get(at) == Some(&b'"') {
         at += 1;
         loop {
-            at = memchr(b'"', &bytes[at..]).map_or(bytes.len(), |found| at + found + 1);
+            at = bytes.len().min(find(b'"', bytes, at) + 1);
             if bytes.get(at) != Some(&b'"') {
                 break;
             }
             at += 1;
         }
     }
-    memchr2(delimiter, b'\n', &bytes[at..]).map_or(bytes.len(), |found| at + found)
+    find_end(delimiter, bytes, at)
 }
 
 /// As `skip_field`; adds what the field says to `out`.
@@ -343,7 +377,7 @@ fn copy_field(bytes: &[u8], at: usize, delimiter: u8, out: &mut Vec<u8>) -> usiz
     if bytes.get(at) == Some(&b'"') {
         from += 1;
         loop {
-            let quote = memchr(b'"', &bytes[from..]).map_or(bytes.len(), |found| from + found);
+            let quote = find(b'"', bytes, from);
             out.extend_from_slice(&bytes[from..quote]);
             from = bytes.len().min(quote + 1);
             if bytes.get(from) != Some(&b'"') {
@@ -353,7 +387,7 @@ fn copy_field(bytes: &[u8], at: usize, delimiter: u8, out: &mut Vec<u8>) -> usiz
             from += 1;
         }
     }
-    let end = memchr2(delimiter, b'\n', &bytes[from..]).map_or(bytes.len(), |found| from + found);
+    let end = find_end(delimiter, bytes, from);
     out.extend_from_slice(&bytes[from..without_return(bytes, from, end, delimiter)]);
     end
 }
@@ -501,6 +535,9 @@ impl<'a> Parser<'a> {
             }
             self.rows += 1;
             at = end + 1;
+        }
+        if let Ok(mut spare) = self.task.spare.lock() {
+            spare.push(bytes);
         }
         self.deliver(0)
     }

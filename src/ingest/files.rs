@@ -372,8 +372,18 @@ pub fn read(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<ReadCounts> {
     let rows = files.iter().map(|_| AtomicU64::new(0)).collect();
-    let task = Task { files, wanted, dialect, sink, progress, rows, failure: Failure::default(), waiting: 0.into() };
-    let jobs = Mutex::new(Jobs { next_file: 0, groups: None });
+    let task = Task {
+        files,
+        wanted,
+        dialect,
+        sink,
+        progress,
+        rows,
+        failure: Failure::default(),
+        waiting: 0.into(),
+        spare: Mutex::default(),
+    };
+    let jobs = Mutex::new(Jobs { next_file: 0, opened: None });
     let lanes = rayon::current_num_threads();
     rayon::scope(|scope| {
         for _ in 0..lanes {
@@ -398,6 +408,7 @@ pub(super) struct Task<'a> {
     pub failure: Failure,
     /// Blocks of CSV that have been handed to other threads and are not parsed yet.
     pub waiting: AtomicUsize,
+    pub spare: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Task<'_> {
@@ -453,24 +464,24 @@ impl Drop for PanicGuard<'_> {
 enum Job {
     /// A CSV file, which shares its blocks out by itself.
     Text(usize),
-    Group(Arc<parquet::Opened>, usize),
+    Part(Arc<parquet::Opened>, parquet::Part),
 }
 
-/// Files and row groups in order, each given out once; the footers of at most one file are held for what is to come.
+/// Files and parts of row groups in order, each given out once; the footers of at most one file are held for what is to come.
 struct Jobs {
     next_file: usize,
-    groups: Option<(Arc<parquet::Opened>, usize)>,
+    opened: Option<(Arc<parquet::Opened>, usize)>,
 }
 
 impl Jobs {
     fn next(&mut self, task: &Task) -> Option<Job> {
         loop {
-            if let Some((opened, next)) = &mut self.groups {
-                if *next < opened.groups() {
+            if let Some((opened, next)) = &mut self.opened {
+                if let Some(&part) = opened.parts.get(*next) {
                     *next += 1;
-                    return Some(Job::Group(opened.clone(), *next - 1));
+                    return Some(Job::Part(opened.clone(), part));
                 }
-                self.groups = None;
+                self.opened = None;
             }
             let file = self.next_file;
             self.next_file += 1;
@@ -481,7 +492,7 @@ impl Jobs {
                 return Some(Job::Text(file));
             }
             match parquet::open(task, file) {
-                Ok(opened) => self.groups = Some((Arc::new(opened), 0)),
+                Ok(opened) => self.opened = Some((Arc::new(opened), 0)),
                 Err(error) => task.failure.note((file, 0), error),
             }
         }
@@ -495,7 +506,7 @@ fn run_lane<'a>(task: &'a Task<'a>, jobs: &Mutex<Jobs>, scope: &rayon::Scope<'a>
         let job = jobs.lock().ok().and_then(|mut jobs| jobs.next(task));
         match job {
             Some(Job::Text(file)) => csv::read(task, file, scope),
-            Some(Job::Group(opened, group)) => parquet::read_group(task, &opened, group),
+            Some(Job::Part(opened, part)) => parquet::read_part(task, &opened, part),
             None => return,
         }
     }

@@ -324,7 +324,7 @@ impl OptOutReader {
 pub struct Practices {
     /// Names of what is known, in the layout's order.
     pub columns: Vec<String>,
-    pub rows: BTreeMap<String, Vec<Option<String>>>,
+    pub rows: PracticeRows,
 }
 
 impl Practices {
@@ -334,10 +334,12 @@ impl Practices {
     }
 }
 
+type PracticeRows = BTreeMap<String, Vec<Option<String>>>;
+
 pub struct PracticeReader {
     wanted: Vec<(String, bool)>,
     columns: Vec<String>,
-    rows: Mutex<(BTreeMap<String, Vec<Option<String>>>, Counts)>,
+    rows: Mutex<(PracticeRows, Counts)>,
 }
 
 impl PracticeReader {

@@ -68,6 +68,9 @@ fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
+/// A term's range of values within its group, and its name.
+type Level = (Micro, Micro, String);
+
 struct Checker<'a> {
     file: &'a str,
     text: &'a str,
@@ -261,7 +264,7 @@ impl<'a> Checker<'a> {
 
     fn terms(&mut self, spec: &ModelFile) -> Vec<Term> {
         let mut names = BTreeSet::new();
-        let mut levels: BTreeMap<(String, String), Vec<(Micro, Micro, String)>> = BTreeMap::new();
+        let mut levels: BTreeMap<(String, String), Vec<Level>> = BTreeMap::new();
         let mut terms = Vec::new();
         for term in &spec.terms {
             let place = term.name.span().start;
@@ -298,13 +301,7 @@ impl<'a> Checker<'a> {
         terms
     }
 
-    fn level(
-        &mut self,
-        levels: &mut Vec<(Micro, Micro, String)>,
-        level: (Micro, Micro, String),
-        group: &str,
-        place: usize,
-    ) {
+    fn level(&mut self, levels: &mut Vec<Level>, level: Level, group: &str, place: usize) {
         if let Some((_, _, other)) = levels.iter().find(|(min, max, _)| *min <= level.1 && level.0 <= *max) {
             self.problem(Some(place), format!("terms \"{other}\" and \"{}\" of group \"{group}\" overlap", level.2));
         }

@@ -105,3 +105,12 @@ pub fn check_example(model: &Model, example: &Example, tables: &dyn Tables) -> R
         _ => Ok(()),
     }
 }
+
+/// The names that may be given for a model: its values and its terms.
+pub fn names(model: &Model) -> impl Iterator<Item = &str> {
+    model.values.iter().map(|value| value.name.as_str()).chain(model.terms.iter().map(|term| term.name.as_str()))
+}
+
+pub fn is_known(model: &Model, name: &str) -> bool {
+    names(model).any(|known| known == name)
+}

@@ -1,0 +1,99 @@
+//! What was typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Population risk stratification: linked NHS extracts in, explained case-management lists out.
+///
+/// A settings file says where the extracts are and what to make of them. Try `riskstrat demo` first: it makes a small
+/// synthetic population, runs the whole job on it and leaves a settings file to edit.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, 1 unexpected, 2 command line, 3 model or settings file, 4 input data, 5 output.\n\
+                  No command turns a pseudonym into a person."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// A folder whose scores/, codelists/, tables/, layouts/ and cohorts/ are laid over the shipped ones, file by file
+    #[arg(long, global = true, value_name = "DIR")]
+    pub models: Option<PathBuf>,
+
+    /// How many threads to use [default: all cores]; the results do not depend on it
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a small synthetic population and run the whole job on it
+    Demo {
+        /// The folder to make; it must not exist, or be a demo's
+        #[arg(long, default_value = "demo", value_name = "DIR")]
+        out: PathBuf,
+        /// How many people
+        #[arg(long, default_value_t = 20_000, value_name = "N")]
+        people: u32,
+        /// Which population: the same seed gives the same people
+        #[arg(long, default_value_t = 7, value_name = "N")]
+        seed: u64,
+    },
+    /// Read the extracts, score everybody, publish scores and lists
+    Run {
+        /// The settings file
+        #[arg(default_value = "riskstrat.toml", value_name = "SETTINGS")]
+        settings: PathBuf,
+    },
+    /// Check settings, models, layouts, cohorts and file headers without reading the data; every problem at once
+    Check {
+        /// The settings file
+        #[arg(default_value = "riskstrat.toml", value_name = "SETTINGS")]
+        settings: PathBuf,
+    },
+    /// List the models, or put one into plain words
+    Models {
+        #[command(subcommand)]
+        command: Option<ModelsCommand>,
+    },
+    /// Make a synthetic population as files in the layouts that NHS bodies hold
+    Synth {
+        /// The folder to make; it must be empty or not exist
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// How many people
+        #[arg(long, default_value_t = 20_000, value_name = "N")]
+        people: u32,
+        /// Which population: the same seed gives the same people
+        #[arg(long, default_value_t = 7, value_name = "N")]
+        seed: u64,
+        /// About how many rows a person in all; scales the GP part
+        #[arg(long, default_value_t = 500, value_name = "N")]
+        rows_per_person: u32,
+        /// File formats: native (each feed as it usually comes), csv or parquet
+        #[arg(long, default_value = "native", value_name = "FORMAT")]
+        format: String,
+    },
+    /// Score values typed by hand with one model, for checking at a desk
+    Score {
+        /// The model's id
+        #[arg(long, value_name = "ID")]
+        model: String,
+        /// A TOML file of values by name; `riskstrat models show ID` lists the names
+        #[arg(long, value_name = "FILE")]
+        given: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// One line a model
+    List,
+    /// One model in plain words: terms, windows, code lists, source, what is assumed
+    Show {
+        /// The model's id
+        id: String,
+    },
+}

@@ -1,0 +1,150 @@
+//! What went in, what came out, and what happened in between, for whoever has to answer for a list.
+//!
+//! The run id is a hash of everything that decides the outputs: inputs, models, code lists, settings, as-of date and
+//! version. Two runs with one id have the same bytes in every file but `timings.json`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::ingest::counts::Counts;
+use crate::model::library::hex;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Manifest {
+    pub run_id: String,
+    #[serde(flatten)]
+    pub decides: Decides,
+    pub attrition: Vec<Step>,
+    pub models: Vec<ModelLine>,
+    pub cohorts: Vec<CohortLine>,
+    /// Every file of this run but this one and `timings.json`, with its hash.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// Everything that decides the outputs.
+#[derive(Debug, Clone, Serialize)]
+pub struct Decides {
+    pub riskstrat: String,
+    pub as_of: String,
+    pub settings_sha256: String,
+    pub opt_outs: String,
+    /// Models, layouts, cohorts, code lists and tables in use, with their hashes.
+    pub library: BTreeMap<String, LibraryFile>,
+    pub inputs: Vec<InputLine>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct LibraryFile {
+    pub sha256: String,
+    pub shipped: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct InputLine {
+    pub source: String,
+    pub layout: String,
+    pub file: String,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+/// How many people were left after a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    pub step: String,
+    pub people: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelLine {
+    pub id: String,
+    pub version: String,
+    pub scored: u64,
+    pub not_scored: BTreeMap<String, u64>,
+    pub bands: Vec<(String, u64)>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct CohortLine {
+    pub id: String,
+    pub people: u64,
+    pub lists: u64,
+}
+
+impl Decides {
+    pub fn run_id(&self) -> String {
+        let text = serde_json::to_vec(self).expect("plain data has a JSON form");
+        hex(&Sha256::digest(text))
+    }
+}
+
+/// What became of each source's rows.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceQuality {
+    pub source: String,
+    pub layout: String,
+    pub files: u64,
+    pub rows: u64,
+    pub used: u64,
+    pub events: u64,
+    /// By rule, with what the rule means.
+    pub dropped: BTreeMap<String, Dropped>,
+    pub rejected: u64,
+    pub rejected_share: f64,
+    pub malformed_codes: BTreeMap<String, u64>,
+    pub bad_amounts: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Dropped {
+    pub rows: u64,
+    pub meaning: String,
+}
+
+impl SourceQuality {
+    pub fn new(source: &str, layout: &str, files: usize, events: u64, counts: &Counts) -> SourceQuality {
+        let dropped = counts
+            .dropped
+            .iter()
+            .map(|(rule, rows)| (rule.name().to_owned(), Dropped { rows: *rows, meaning: rule.meaning().to_owned() }));
+        SourceQuality {
+            source: source.to_owned(),
+            layout: layout.to_owned(),
+            files: files as u64,
+            rows: counts.rows,
+            used: counts.used,
+            events,
+            dropped: dropped.collect(),
+            rejected: counts.rejected(),
+            rejected_share: share(counts.rejected(), counts.rows),
+            malformed_codes: counts.malformed.clone(),
+            bad_amounts: counts.bad_amounts,
+        }
+    }
+}
+
+/// A share to six decimals; of nothing it is 0.
+pub fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { (part as f64 / whole as f64 * 1e6).round() / 1e6 }
+}
+
+/// `rejects/<source>.csv`: file, row, column and rule of each listed reject, never a value.
+pub fn rejects_csv(counts: &Counts, files: &[String]) -> Vec<u8> {
+    let mut text = "file,row,column,rule,meaning\r\n".to_owned();
+    for reject in &counts.rejects {
+        let quoted = |text: &str| {
+            if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+        };
+        text.push_str(&format!(
+            "{},{},{},{},{}\r\n",
+            quoted(&files[reject.file]),
+            reject.row,
+            quoted(&reject.column),
+            reject.rule.name(),
+            quoted(reject.rule.meaning())
+        ));
+    }
+    text.into_bytes()
+}

@@ -1,0 +1,23 @@
+//! What a run leaves behind.
+//!
+//! Everything is made as bytes first and written in one place, `publish`, whole or not at all. There are three classes
+//! of output and no fourth: pseudonymised analysis files, lists for one practice each, and aggregates; a file says its
+//! class where it is made. Nothing here computes a score.
+
+pub mod lists;
+pub mod manifest;
+pub mod publish;
+pub mod tables;
+
+/// A file to be published: its place below the run's folder, and its bytes.
+#[derive(Debug, Clone)]
+pub struct OutputFile {
+    pub path: String,
+    pub bytes: Vec<u8>,
+}
+
+impl OutputFile {
+    pub fn new(path: impl Into<String>, bytes: Vec<u8>) -> OutputFile {
+        OutputFile { path: path.into(), bytes }
+    }
+}

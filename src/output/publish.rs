@@ -1,0 +1,125 @@
+//! The only place that writes: a run's folder appears whole, or not at all.
+//!
+//! Files are staged beside the published runs and the folder is renamed into place at the end, so that a stop at any
+//! moment leaves the last published run as it was. What an earlier stop left behind is cleared first.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::OutputFile;
+
+const STAGING: &str = ".staging";
+const REPLACED: &str = ".replaced";
+
+/// A run's output while it is being written.
+pub struct Stage {
+    out: PathBuf,
+    name: String,
+}
+
+impl Stage {
+    /// Makes an empty staging folder, so that a path that cannot be written fails before any work is done.
+    pub fn open(out: &Path, name: &str) -> Result<Stage> {
+        let stage = Stage { out: out.to_owned(), name: name.to_owned() };
+        stage.recover()?;
+        let folder = stage.folder();
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("failed to clear {}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
+        Ok(stage)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.out.join(STAGING).join(&self.name)
+    }
+
+    fn replaced(&self) -> PathBuf {
+        self.out.join(REPLACED).join(&self.name)
+    }
+
+    fn published(&self) -> PathBuf {
+        self.out.join(&self.name)
+    }
+
+    /// Puts back a run that an earlier stop caught between its two renames.
+    fn recover(&self) -> Result<()> {
+        if self.replaced().exists() && !self.published().exists() {
+            fs::rename(self.replaced(), self.published()).context("failed to put the last published run back")?;
+        }
+        Ok(())
+    }
+
+    pub fn write(&self, files: &[OutputFile]) -> Result<()> {
+        for file in files {
+            let path = self.folder().join(&file.path);
+            let parent = path.parent().expect("a staged file is in a folder");
+            fs::create_dir_all(parent).with_context(|| format!("failed to create {}", parent.display()))?;
+            fs::write(&path, &file.bytes).with_context(|| format!("failed to write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Renames the staged folder into place and returns where it is.
+    pub fn publish(self) -> Result<PathBuf> {
+        let (published, replaced) = (self.published(), self.replaced());
+        if published.exists() {
+            if replaced.exists() {
+                fs::remove_dir_all(&replaced).with_context(|| format!("failed to clear {}", replaced.display()))?;
+            }
+            fs::create_dir_all(self.out.join(REPLACED)).context("failed to make room for the last published run")?;
+            fs::rename(&published, &replaced)
+                .with_context(|| format!("failed to move {} aside", published.display()))?;
+        }
+        fs::rename(self.folder(), &published).with_context(|| format!("failed to publish {}", published.display()))?;
+        for leftover in [self.out.join(REPLACED), self.out.join(STAGING)] {
+            // Only tidying: what is published stands.
+            let _ = fs::remove_dir_all(leftover);
+        }
+        Ok(published)
+    }
+
+    /// Takes the staged files away; the last published run stays.
+    pub fn abandon(self) {
+        let _ = fs::remove_dir_all(self.out.join(STAGING));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(text: &str) -> Vec<OutputFile> {
+        vec![OutputFile::new("lists/a/b.csv", text.as_bytes().to_vec())]
+    }
+
+    #[test]
+    fn a_run_that_is_not_published_leaves_the_last_one_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = || fs::read_to_string(folder.path().join("2016-04-01/lists/a/b.csv")).unwrap();
+        let stage = Stage::open(folder.path(), "2016-04-01").unwrap();
+        stage.write(&files("one")).unwrap();
+        stage.publish().unwrap();
+        let stage = Stage::open(folder.path(), "2016-04-01").unwrap();
+        stage.write(&files("two")).unwrap();
+        assert_eq!(read(), "one");
+        drop(stage);
+        let stage = Stage::open(folder.path(), "2016-04-01").unwrap();
+        stage.write(&files("three")).unwrap();
+        stage.publish().unwrap();
+        assert_eq!(read(), "three");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside the run");
+    }
+
+    #[test]
+    fn a_stop_between_the_two_renames_is_mended_by_the_next_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let aside = folder.path().join(".replaced/2016-04-01");
+        fs::create_dir_all(&aside).unwrap();
+        fs::write(aside.join("manifest.json"), "last").unwrap();
+        Stage::open(folder.path(), "2016-04-01").unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("2016-04-01/manifest.json")).unwrap(), "last");
+    }
+}

@@ -1,0 +1,130 @@
+//! The table at the end of a run, and a hand-typed score, in words.
+
+use std::fmt::Write;
+
+use riskstrat::model::Model;
+use riskstrat::run::{DateReport, Report};
+use riskstrat::score::given::GivenScore;
+
+/// A number with a comma every three digits.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+pub fn in_words(report: &Report) -> String {
+    let mut text = String::new();
+    let out = &mut text;
+    line(
+        out,
+        format!(
+            "{} people on the register, {} more left out because they opted out\n",
+            grouped(report.people),
+            grouped(report.opted_out)
+        ),
+    );
+    line(
+        out,
+        format!(
+            "{:<16} {:>12} {:>12} {:>12} {:>10}  dropped, by rule",
+            "source", "rows read", "used", "dropped", "rejected"
+        ),
+    );
+    for source in &report.sources {
+        let dropped: u64 = source.dropped.values().map(|dropped| dropped.rows).sum();
+        let rules: Vec<String> =
+            source.dropped.iter().map(|(rule, dropped)| format!("{rule} {}", grouped(dropped.rows))).collect();
+        line(
+            out,
+            format!(
+                "{:<16} {:>12} {:>12} {:>12} {:>10}  {}",
+                source.source,
+                grouped(source.rows),
+                grouped(source.used),
+                grouped(dropped),
+                grouped(source.rejected),
+                rules.join(", ")
+            ),
+        );
+    }
+    for date in &report.dates {
+        date_in_words(out, date);
+    }
+    let total: f64 = report.timings.iter().map(|(_, time)| time.as_secs_f64()).sum();
+    line(out, format!("\n{} rows in {total:.1} s", grouped(report.rows)));
+    for folder in &report.published {
+        line(out, format!("published: {}", folder.display()));
+    }
+    text
+}
+
+fn date_in_words(out: &mut String, date: &DateReport) {
+    line(out, format!("\nas of {}", date.as_of));
+    for model in &date.models {
+        let not_scored: u64 = model.not_scored.values().sum();
+        let bands: Vec<String> =
+            model.bands.iter().map(|(name, people)| format!("{name} {}", grouped(*people))).collect();
+        line(
+            out,
+            format!(
+                "  {:<18} {:>9} scored, {:>9} not  {}",
+                model.id,
+                grouped(model.scored),
+                grouped(not_scored),
+                bands.join(", ")
+            ),
+        );
+    }
+    for cohort in &date.cohorts {
+        line(out, format!("  {:<18} {:>9} people on {} lists", cohort.id, grouped(cohort.people), cohort.lists));
+    }
+    if let Some(list) = &date.first_list {
+        line(out, format!("\n  the first lines of the list for practice {}:", list.practice));
+        line(out, format!("  {}", list.header.join(" | ")));
+        for row in list.rows.iter().take(5) {
+            let cells: Vec<String> =
+                row.iter()
+                    .map(|cell| {
+                        if cell.len() > 40 && !cell.contains(' ') {
+                            format!("{}...", &cell[..12])
+                        } else {
+                            cell.clone()
+                        }
+                    })
+                    .collect();
+            line(out, format!("  {}", cells.join(" | ")));
+        }
+    }
+}
+
+pub fn given_in_words(model: &Model, scored: &GivenScore) -> String {
+    let mut text = String::new();
+    let out = &mut text;
+    line(out, format!("{:>16}  intercept", model.intercept.to_string()));
+    for ((term, value), part) in model.terms.iter().zip(&scored.values).zip(&scored.sum.contributions) {
+        if part.0 != 0 {
+            line(out, format!("{:>16}  {} ({} x {value})", part.to_string(), term.label, term.coefficient));
+        }
+    }
+    line(out, format!("{:>16}  linear predictor", scored.sum.linear_predictor.to_string()));
+    line(
+        out,
+        format!(
+            "{:>16.9}  score{}",
+            scored.score,
+            scored.band.as_ref().map(|band| format!(", band {band}")).unwrap_or_default()
+        ),
+    );
+    text
+}
+
+fn line(out: &mut String, text: String) {
+    writeln!(out, "{text}").expect("writing to a string");
+}

@@ -1,0 +1,825 @@
+//! The stages of a run, in order.
+//!
+//! [`prepare`] opens settings, models, layouts and file headers and names every problem at once; [`run`] reads, scores
+//! and publishes. Nothing is published unless every as-of date's outputs are whole and no limit is breached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+
+use crate::cohort::Cohort;
+use crate::cohort::columns::{Published, published_columns};
+use crate::day::Day;
+use crate::event::Streams;
+use crate::ingest::counts::{Counts, Rule};
+use crate::ingest::events::Context;
+use crate::ingest::files::{self, InputFile};
+use crate::ingest::layout::{Builds, LayoutFile};
+use crate::ingest::register::{OptOutReader, PracticeReader, Practices, RegisterReader};
+use crate::ingest::{self, Input, Linked, SourceReader};
+use crate::measure::evaluate::Evaluator;
+use crate::measure::plan::{Operations, Plan, Tables};
+use crate::measure::rehospitalisation::{self, Provider};
+use crate::model::check::{check, nearest};
+use crate::model::library::{Library, Table, Text};
+use crate::model::{Model, Problem};
+use crate::number::Micro;
+use crate::output::manifest::{
+    CohortLine, Decides, InputLine, LibraryFile, Manifest, ModelLine, SourceQuality, Step, rejects_csv, share,
+};
+use crate::output::publish::Stage;
+use crate::output::{OutputFile, lists, tables};
+use crate::person::{Spine, Standing};
+use crate::score::people::{Scores, score_people};
+use crate::settings::Settings;
+use crate::strata::{Strata, strata};
+
+/// Why a run stopped, which decides the exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// Settings, models, layouts, cohorts: the user's files. Exit code 3.
+    Files(Vec<Problem>),
+    /// The input data. Exit code 4.
+    Data(anyhow::Error),
+    /// The output folder. Exit code 5.
+    Output(anyhow::Error),
+    /// Ours. Exit code 1.
+    Unexpected(anyhow::Error),
+}
+
+impl Failure {
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Unexpected(_) => 1,
+            Failure::Files(_) => 3,
+            Failure::Data(_) => 4,
+            Failure::Output(_) => 5,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Files(problems) => {
+                let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Failure::Data(error) | Failure::Output(error) | Failure::Unexpected(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+/// How far a run has come, for whoever waits for it.
+pub trait Progress: Sync {
+    /// A new stage of so many units; 0 where the amount is not known.
+    fn stage(&self, name: &str, units: u64);
+    fn advance(&self, units: u64);
+}
+
+/// Nobody waits.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn stage(&self, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+}
+
+/// Everything that a run needs, checked.
+pub struct Prepared {
+    pub settings: Settings,
+    pub library: Library,
+    pub streams: Streams,
+    pub models: Vec<Model>,
+    pub cohorts: Vec<Cohort>,
+    pub register: Input,
+    pub opt_outs: Option<Input>,
+    pub practices: Option<Input>,
+    pub sources: Vec<Input>,
+    decides: Decides,
+}
+
+/// Reads settings, models, layouts, cohorts and file headers.
+///
+/// # Errors
+/// Every problem, in one list: nothing is looked at in the data before all of this is in order.
+pub fn prepare(settings_path: &Path, models_over: Option<&Path>) -> Result<Prepared, Failure> {
+    let text = std::fs::read_to_string(settings_path)
+        .with_context(|| format!("failed to read {}", settings_path.display()))
+        .map_err(|error| Failure::Files(vec![plain(format!("{error:#}"))]))?;
+    let settings = Settings::parse(settings_path, &text).map_err(Failure::Files)?;
+    let library = Library::load(models_over)
+        .map_err(|error| Failure::Files(vec![plain(format!("{error:#}"))]))?
+        .map_err(Failure::Files)?;
+    let mut preparing =
+        Preparing { settings: &settings, library: &library, problems: Vec::new(), layouts: BTreeMap::new() };
+    let register = preparing.input(
+        "register",
+        &settings.register.layout,
+        &settings.register.files,
+        settings.register.csv.as_ref(),
+        &[Builds::Register],
+    );
+    let opt_outs = settings
+        .opt_outs
+        .layout
+        .as_ref()
+        .and_then(|layout| preparing.input("opt_outs", layout, &settings.opt_outs.files, None, &[Builds::OptOuts]));
+    let practices = settings.practices.as_ref().and_then(|practices| {
+        preparing.input("practices", &practices.layout, &practices.files, practices.csv.as_ref(), &[Builds::Practices])
+    });
+    let events = [Builds::Events, Builds::Intervals, Builds::Spells];
+    let sources: Vec<Input> = settings
+        .sources
+        .iter()
+        .filter_map(|source| preparing.input(&source.name, &source.layout, &source.files, source.csv.as_ref(), &events))
+        .collect();
+    let streams = all_streams(&library, &preparing.layouts);
+    let models = preparing.models(&streams);
+    let cohorts = preparing.cohorts(&models);
+    let problems = std::mem::take(&mut preparing.problems);
+    let layouts: BTreeSet<String> = preparing.layouts.keys().cloned().collect();
+    let (Some(register), true) = (register, problems.is_empty()) else { return Err(Failure::Files(problems)) };
+    let decides = decides(&settings, &text, &library, &layouts);
+    let prepared =
+        Prepared { settings, library, streams, models, cohorts, register, opt_outs, practices, sources, decides };
+    prepared.check_headers().map_err(|problems| Failure::Data(anyhow!(problems.join("\n"))))?;
+    prepared.check_cohorts().map_err(Failure::Files)?;
+    Ok(prepared)
+}
+
+fn plain(what: String) -> Problem {
+    Problem { file: "riskstrat".to_owned(), line: 0, what }
+}
+
+/// The streams of every layout there is: a model may ask about a feed that a run does not have.
+pub fn all_streams(library: &Library, used: &BTreeMap<String, LayoutFile>) -> Streams {
+    let mut streams = Streams::default();
+    for layout in used.values() {
+        layout.add_streams(&mut streams);
+    }
+    for text in library.layouts.values() {
+        if let Ok(layout) = LayoutFile::parse(&text.file, &text.text) {
+            layout.add_streams(&mut streams);
+        }
+    }
+    streams
+}
+
+struct Preparing<'a> {
+    settings: &'a Settings,
+    library: &'a Library,
+    problems: Vec<Problem>,
+    layouts: BTreeMap<String, LayoutFile>,
+}
+
+impl Preparing<'_> {
+    fn problem(&mut self, what: String) {
+        self.problems.push(Problem { file: "settings".to_owned(), line: 0, what });
+    }
+
+    fn input(
+        &mut self,
+        name: &str,
+        layout: &str,
+        patterns: &[String],
+        csv: Option<&crate::ingest::layout::CsvSettings>,
+        allowed: &[Builds],
+    ) -> Option<Input> {
+        let files = match files::find(&self.settings.base, patterns) {
+            Ok(files) => files,
+            Err(problems) => {
+                for what in problems {
+                    self.problem(format!("source \"{name}\": {what}"));
+                }
+                Vec::new()
+            }
+        };
+        if patterns.is_empty() {
+            self.problem(format!("source \"{name}\" has no files"));
+        }
+        let layout = self.layout(name, layout)?;
+        if !allowed.contains(&layout.layout.builds) {
+            self.problem(format!(
+                "source \"{name}\": layout \"{}\" builds {:?}, which has no place here",
+                layout.layout.id, layout.layout.builds
+            ));
+            return None;
+        }
+        let dialect = ingest::dialect(csv.unwrap_or(&layout.csv));
+        Some(Input { name: name.to_owned(), layout, files, dialect })
+    }
+
+    fn layout(&mut self, source: &str, id: &str) -> Option<LayoutFile> {
+        if let Some(layout) = self.layouts.get(id) {
+            return Some(layout.clone());
+        }
+        let Some(text) = self.library.layouts.get(id) else {
+            let known: Vec<&str> = self.library.layouts.keys().map(String::as_str).collect();
+            let near = nearest(id, known.iter().copied());
+            self.problem(format!("source \"{source}\": no layout \"{id}\"{near}; known are {}", known.join(", ")));
+            return None;
+        };
+        match LayoutFile::parse(&text.file, &text.text) {
+            Ok(layout) => {
+                self.layouts.insert(id.to_owned(), layout.clone());
+                Some(layout)
+            }
+            Err(problems) => {
+                self.problems.extend(problems);
+                None
+            }
+        }
+    }
+
+    fn models(&mut self, streams: &Streams) -> Vec<Model> {
+        let mut models: Vec<Model> = Vec::new();
+        for id in &self.settings.models {
+            if models.iter().any(|model| &model.id == id) {
+                self.problem(format!("model \"{id}\" is listed twice"));
+                continue;
+            }
+            match self.library.models.get(id) {
+                None => {
+                    let known: Vec<&str> = self.library.models.keys().map(String::as_str).collect();
+                    let near = nearest(id, known.iter().copied());
+                    self.problem(format!("no model \"{id}\"{near}; known are {}", known.join(", ")));
+                }
+                Some(text) => match check(&text.file, &text.text, self.library, streams) {
+                    Ok(model) => models.push(model),
+                    Err(problems) => self.problems.extend(problems),
+                },
+            }
+        }
+        models
+    }
+
+    fn cohorts(&mut self, models: &[Model]) -> Vec<Cohort> {
+        let mut cohorts: Vec<Cohort> = Vec::new();
+        for id in &self.settings.cohorts {
+            if cohorts.iter().any(|cohort| &cohort.id == id) {
+                self.problem(format!("cohort \"{id}\" is listed twice"));
+                continue;
+            }
+            let Some(text) = self.library.cohorts.get(id) else {
+                let known: Vec<&str> = self.library.cohorts.keys().map(String::as_str).collect();
+                let near = nearest(id, known.iter().copied());
+                self.problem(format!("no cohort \"{id}\"{near}; known are {}", known.join(", ")));
+                continue;
+            };
+            match Cohort::parse(&text.file, &text.text) {
+                Ok(cohort) => {
+                    let listed = self.settings.models.contains(&cohort.model);
+                    if !listed || models.iter().any(|model| model.id == cohort.model && !model.is_scored()) {
+                        self.problem(format!("cohort \"{id}\" is built on model \"{}\", which is not among the scored models of this run", cohort.model));
+                    }
+                    cohorts.push(cohort);
+                }
+                Err(problems) => self.problems.extend(problems),
+            }
+        }
+        cohorts
+    }
+}
+
+fn decides(settings: &Settings, text: &str, library: &Library, layouts: &BTreeSet<String>) -> Decides {
+    let mut files: BTreeMap<String, LibraryFile> = BTreeMap::new();
+    let mut add = |text: Option<&Text>| {
+        if let Some(text) = text {
+            files.insert(text.file.clone(), LibraryFile { sha256: text.sha256(), shipped: text.is_shipped });
+        }
+    };
+    settings.models.iter().for_each(|id| add(library.models.get(id)));
+    settings.cohorts.iter().for_each(|id| add(library.cohorts.get(id)));
+    layouts.iter().for_each(|id| add(library.layouts.get(id)));
+    library.data_files.values().for_each(|text| add(Some(text)));
+    let settings_text = Text { file: String::new(), text: text.to_owned(), is_shipped: false };
+    Decides {
+        riskstrat: env!("CARGO_PKG_VERSION").to_owned(),
+        as_of: String::new(),
+        settings_sha256: settings_text.sha256(),
+        opt_outs: settings.opt_outs.applied_upstream.clone().unwrap_or_else(|| "applied here".to_owned()),
+        library: files,
+        inputs: Vec::new(),
+    }
+}
+
+impl Prepared {
+    /// All inputs, the small tables first.
+    pub fn inputs(&self) -> impl Iterator<Item = &Input> {
+        std::iter::once(&self.register).chain(&self.opt_outs).chain(&self.practices).chain(&self.sources)
+    }
+
+    fn check_headers(&self) -> Result<(), Vec<String>> {
+        let plan = self.plan();
+        let spine = Spine::default();
+        let context = Context { plan: &plan, library: &self.library, spine: &spine, horizon: self.settings.horizon() };
+        let mut problems = Vec::new();
+        for input in self.inputs() {
+            let wanted = match input.layout.layout.builds {
+                Builds::Register => RegisterReader::new(&input.layout).map(|reader| reader.wanted().to_vec()),
+                Builds::OptOuts => Ok(OptOutReader::new(&input.layout).wanted().to_vec()),
+                Builds::Practices => Ok(PracticeReader::new(&input.layout).wanted().to_vec()),
+                _ => SourceReader::new(context, &input.layout)
+                    .map(|reader| reader.map_or(Vec::new(), |reader| reader.wanted().to_vec())),
+            };
+            match wanted {
+                Ok(wanted) => {
+                    problems.extend(input.files.iter().filter_map(|file| header_problem(input, file, &wanted)))
+                }
+                Err(error) => problems.push(format!("source \"{}\": {error:#}", input.name)),
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// Runs every cohort rule over the published columns of nobody, so that a wrong rule is found before the data is read.
+    fn check_cohorts(&self) -> Result<(), Vec<Problem>> {
+        let practices = Practices {
+            columns: self
+                .practices
+                .iter()
+                .flat_map(|input| input.layout.fields.iter().map(|field| field.name.clone()))
+                .collect(),
+            ..Practices::default()
+        };
+        let mut spine = Spine::default();
+        for name in &self.streams.words {
+            spine.words.insert(name.clone(), crate::person::WordColumn::default());
+        }
+        for name in &self.streams.numbers {
+            spine.numbers.insert(name.clone(), Vec::new());
+        }
+        let none: Vec<crate::score::people::ModelScores> = self
+            .models
+            .iter()
+            .map(|model| crate::score::people::ModelScores {
+                facts: vec![Vec::new(); model.terms.len()],
+                ..Default::default()
+            })
+            .collect();
+        let scores = Scores { as_of: self.settings.horizon(), standings: Vec::new(), models: none };
+        let strata = vec![Strata::default(); self.models.len()];
+        let table = published_columns(&self.models, &spine, &practices, &scores, &strata).table(|_| true);
+        let table = table.map_err(|error| vec![plain(format!("{error:#}"))])?;
+        let faults = self.cohorts.iter().filter_map(|cohort| cohort.check(&table).err());
+        let problems: Vec<Problem> = faults.map(|what| Problem { file: "cohorts".to_owned(), line: 0, what }).collect();
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    pub fn plan(&self) -> Plan {
+        let besides = if rehospitalisation::is_needed(&self.models) {
+            rehospitalisation::predicates().to_vec()
+        } else {
+            Vec::new()
+        };
+        Plan::new(&self.models, &besides, &self.streams)
+    }
+}
+
+fn header_problem(input: &Input, file: &InputFile, wanted: &[(String, bool)]) -> Option<String> {
+    let header = match files::header(file, &input.dialect) {
+        Ok(header) => header,
+        Err(error) => return Some(format!("source \"{}\": {error:#}", input.name)),
+    };
+    let required: Vec<&str> = wanted.iter().filter(|(_, optional)| !optional).map(|(name, _)| name.as_str()).collect();
+    let missing = files::missing_columns(&header, &required);
+    (!missing.is_empty())
+        .then(|| format!("source \"{}\": {}: {}", input.name, file.name, files::describe_missing(&missing)))
+}
+
+/// What a run came to, for the table that is printed at its end.
+#[derive(Debug)]
+pub struct Report {
+    pub published: Vec<PathBuf>,
+    pub people: u64,
+    pub opted_out: u64,
+    pub sources: Vec<SourceQuality>,
+    pub dates: Vec<DateReport>,
+    pub timings: Vec<(String, Duration)>,
+    pub rows: u64,
+}
+
+#[derive(Debug)]
+pub struct DateReport {
+    pub as_of: Day,
+    pub models: Vec<ModelLine>,
+    pub cohorts: Vec<CohortLine>,
+    /// The first list of the first cohort: practice, header and first rows.
+    pub first_list: Option<lists::List>,
+}
+
+/// Names stages and times them.
+struct Clock<'a> {
+    progress: &'a dyn Progress,
+    stages: Vec<(String, Instant)>,
+}
+
+impl Clock<'_> {
+    fn stage(&mut self, name: &str, units: u64) {
+        self.progress.stage(name, units);
+        self.stages.push((name.to_owned(), Instant::now()));
+    }
+
+    fn timings(&self) -> Vec<(String, Duration)> {
+        let ends = self.stages.iter().skip(1).map(|(_, start)| *start).chain(std::iter::once(Instant::now()));
+        self.stages.iter().zip(ends).map(|((name, start), end)| (name.clone(), end - *start)).collect()
+    }
+}
+
+/// The people of a run and the small tables about them.
+pub struct People {
+    pub spine: Spine,
+    pub practices: Practices,
+    pub register_counts: Counts,
+    pub opted_out: u64,
+}
+
+/// Reads register, opt-outs and practices.
+pub fn read_people(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Result<People> {
+    let mut opted_out_keys = Vec::new();
+    if let Some(input) = &prepared.opt_outs {
+        let reader = OptOutReader::new(&input.layout);
+        ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
+        opted_out_keys = reader.finish().0;
+    }
+    let reader = RegisterReader::new(&prepared.register.layout)?;
+    ingest::read_all(&prepared.register, reader.wanted(), &|batch| reader.take(batch), advance)?;
+    let (spine, register_counts, opted_out) = reader.finish(&opted_out_keys)?;
+    let mut practices = Practices::default();
+    if let Some(input) = &prepared.practices {
+        let reader = PracticeReader::new(&input.layout);
+        ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
+        practices = reader.finish().0;
+    }
+    Ok(People { spine, practices, register_counts, opted_out })
+}
+
+/// Reads every source into timelines.
+pub fn read_events(
+    prepared: &Prepared,
+    plan: &Plan,
+    spine: &Spine,
+    stage: &mut dyn FnMut(&str, u64),
+    advance: &(dyn Fn(u64) + Sync),
+) -> Result<Linked> {
+    let context = Context { plan, library: &prepared.library, spine, horizon: prepared.settings.horizon() };
+    let mut finished = Vec::new();
+    for input in &prepared.sources {
+        stage(&format!("read {}", input.name), input.bytes());
+        match SourceReader::new(context, &input.layout)? {
+            Some(reader) => {
+                ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
+                finished.push(reader.finish());
+            }
+            None => finished.push(ingest::events::Finished::default()),
+        }
+    }
+    stage("build timelines", 0);
+    Ok(ingest::link(spine.people(), finished))
+}
+
+/// The library's tables and those that the run computed.
+pub struct RunTables<'a> {
+    pub library: &'a Library,
+    pub providers: BTreeMap<String, Provider>,
+}
+
+impl Tables for RunTables<'_> {
+    fn value(&self, table: &str, code: &str) -> Option<Micro> {
+        if table == Table::REHOSPITALISATION {
+            return self.providers.get(code).map(Provider::ratio);
+        }
+        self.library.table(table)?.values.get(code).copied()
+    }
+}
+
+/// The operations of a run at one as-of day: tables that are computed change with it.
+pub fn operations_at(
+    prepared: &Prepared,
+    plan: &Plan,
+    linked: &Linked,
+    spine: &Spine,
+    as_of: Day,
+) -> (Operations, BTreeMap<String, Provider>) {
+    let providers = match rehospitalisation::is_needed(&prepared.models) {
+        true => rehospitalisation::providers(plan, &linked.concepts, spine, &linked.timelines, as_of),
+        false => BTreeMap::new(),
+    };
+    let tables = RunTables { library: &prepared.library, providers };
+    (plan.operations(&linked.concepts, &prepared.library, &tables), tables.providers)
+}
+
+/// Reads, scores and publishes.
+///
+/// # Errors
+/// Whatever stops a run; nothing is published then, and the last published run stays.
+pub fn run(prepared: &Prepared, progress: &dyn Progress) -> Result<Report, Failure> {
+    let mut clock = Clock { progress, stages: Vec::new() };
+    let advance = |units| progress.advance(units);
+    let out = prepared.settings.out_folder();
+    let stages =
+        prepared.settings.as_of.0.iter().map(|day| Stage::open(&out, &day.to_string()).map(|stage| (*day, stage)));
+    let stages: Vec<(Day, Stage)> = stages.collect::<Result<_>>().map_err(Failure::Output)?;
+    let abandon = |stages: Vec<(Day, Stage)>, failure| {
+        stages.into_iter().for_each(|(_, stage)| stage.abandon());
+        Err(failure)
+    };
+    match make(prepared, &mut clock, &advance, &stages) {
+        Ok(mut report) => {
+            clock.stage("publish", 0);
+            for (_, stage) in stages {
+                report.published.push(stage.publish().map_err(Failure::Output)?);
+            }
+            report.timings = clock.timings();
+            Ok(report)
+        }
+        Err(failure) => abandon(stages, failure),
+    }
+}
+
+fn make(
+    prepared: &Prepared,
+    clock: &mut Clock,
+    advance: &(dyn Fn(u64) + Sync),
+    stages: &[(Day, Stage)],
+) -> Result<Report, Failure> {
+    clock.stage("hash inputs", prepared.inputs().map(Input::bytes).sum());
+    let mut decides = prepared.decides.clone();
+    decides.inputs = hash_inputs(prepared, advance).map_err(Failure::Data)?;
+    clock.stage("read register", prepared.register.bytes());
+    let people = read_people(prepared, advance).map_err(Failure::Data)?;
+    let plan = prepared.plan();
+    let linked = read_events(prepared, &plan, &people.spine, &mut |name, units| clock.stage(name, units), advance)
+        .map_err(Failure::Data)?;
+    let sources = source_quality(prepared, &people, &linked);
+    check_limits(prepared, &people, &linked, &sources).map_err(Failure::Data)?;
+    let mut dates = Vec::new();
+    for (as_of, stage) in stages {
+        clock.stage(&format!("score {as_of}"), people.spine.people() as u64);
+        let (operations, providers) = operations_at(prepared, &plan, &linked, &people.spine, *as_of);
+        let evaluator = Evaluator::new(&plan, &operations);
+        let scores = score_people(&prepared.models, &evaluator, &people.spine, &linked.timelines, *as_of, advance);
+        let strata: Vec<Strata> = prepared
+            .models
+            .iter()
+            .zip(&scores.models)
+            .map(|(model, of)| strata(model, &of.linear_predictors))
+            .collect();
+        clock.stage(&format!("write {as_of}"), 0);
+        let at = AtDate { prepared, people: &people, scores: &scores, strata: &strata, providers: &providers };
+        decides.as_of = as_of.to_string();
+        let report = at.write(stage, &decides, &sources, &linked)?;
+        dates.push(report);
+    }
+    for (as_of, stage) in stages {
+        let timings = timings_json(clock, *as_of);
+        stage.write(&[timings]).map_err(Failure::Output)?;
+    }
+    Ok(Report {
+        published: Vec::new(),
+        people: people.spine.people() as u64,
+        opted_out: people.opted_out,
+        rows: sources.iter().map(|source| source.rows).sum(),
+        sources,
+        dates,
+        timings: Vec::new(),
+    })
+}
+
+fn timings_json(clock: &Clock, as_of: Day) -> OutputFile {
+    let stages: Vec<_> = clock
+        .timings()
+        .iter()
+        .map(|(name, time)| serde_json::json!({ "stage": name, "milliseconds": time.as_millis() as u64 }))
+        .collect();
+    let json =
+        serde_json::json!({ "as_of": as_of.to_string(), "threads": rayon::current_num_threads(), "stages": stages });
+    OutputFile::new("timings.json", pretty(&json))
+}
+
+fn hash_inputs(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Result<Vec<InputLine>> {
+    use rayon::prelude::*;
+    let files: Vec<(&Input, &InputFile)> =
+        prepared.inputs().flat_map(|input| input.files.iter().map(move |file| (input, file))).collect();
+    files
+        .into_par_iter()
+        .map(|(input, file)| {
+            let sha256 = files::sha256(&file.path)?;
+            advance(file.bytes);
+            Ok(InputLine {
+                source: input.name.clone(),
+                layout: input.layout.layout.id.clone(),
+                file: file.name.clone(),
+                bytes: file.bytes,
+                sha256,
+            })
+        })
+        .collect()
+}
+
+fn source_quality(prepared: &Prepared, people: &People, linked: &Linked) -> Vec<SourceQuality> {
+    let register = &prepared.register;
+    let spine = people.spine.people() as u64;
+    let mut quality = vec![SourceQuality::new(
+        &register.name,
+        &register.layout.layout.id,
+        register.files.len(),
+        spine,
+        &people.register_counts,
+    )];
+    for ((input, counts), events) in prepared.sources.iter().zip(&linked.counts).zip(&linked.events) {
+        quality.push(SourceQuality::new(&input.name, &input.layout.layout.id, input.files.len(), *events, counts));
+    }
+    quality
+}
+
+/// Stops a run whose data is not fit to make lists of.
+fn check_limits(prepared: &Prepared, people: &People, linked: &Linked, sources: &[SourceQuality]) -> Result<()> {
+    let limits = prepared.settings.limits;
+    let mut breaches = Vec::new();
+    for source in sources {
+        if source.rejected_share > limits.rejects_share {
+            let (rejected, rows, limit) = (source.rejected, source.rows, limits.rejects_share);
+            let name = &source.source;
+            let rules: Vec<String> =
+                source.dropped.iter().map(|(rule, dropped)| format!("{rule} {}", dropped.rows)).collect();
+            breaches.push(format!(
+                "source \"{name}\": {rejected} of {rows} rows break a rule, a share of {:.4}; limits.rejects_share is {limit} ({})",
+                source.rejected_share,
+                rules.join(", ")
+            ));
+        }
+    }
+    for (input, counts) in prepared.sources.iter().zip(&linked.counts) {
+        let strangers = share(counts.of(Rule::NotOnRegister), counts.rows);
+        if strangers > limits.not_on_register_share {
+            breaches.push(format!(
+                "source \"{}\": a share of {strangers:.4} of rows belongs to people who are not on the register; limits.not_on_register_share is {}",
+                input.name, limits.not_on_register_share
+            ));
+        }
+    }
+    if people.spine.people() == 0 {
+        breaches.push("the register has no people".to_owned());
+    }
+    if breaches.is_empty() { Ok(()) } else { Err(anyhow!(breaches.join("\n"))) }
+}
+
+/// What is written for one as-of day.
+struct AtDate<'a> {
+    prepared: &'a Prepared,
+    people: &'a People,
+    scores: &'a Scores,
+    strata: &'a [Strata],
+    providers: &'a BTreeMap<String, Provider>,
+}
+
+impl AtDate<'_> {
+    fn write(
+        &self,
+        stage: &Stage,
+        decides: &Decides,
+        sources: &[SourceQuality],
+        linked: &Linked,
+    ) -> Result<DateReport, Failure> {
+        let (files, report) = self.files(decides, sources, linked).map_err(Failure::Unexpected)?;
+        stage.write(&files).map_err(Failure::Output)?;
+        Ok(report)
+    }
+
+    fn files(
+        &self,
+        decides: &Decides,
+        sources: &[SourceQuality],
+        linked: &Linked,
+    ) -> Result<(Vec<OutputFile>, DateReport)> {
+        let models = &self.prepared.models;
+        let published = published_columns(models, &self.people.spine, &self.people.practices, self.scores, self.strata);
+        let mut files = vec![
+            tables::scores(&published, models, self.scores)?,
+            tables::not_scored(models, &self.people.spine, self.scores)?,
+        ];
+        let (cohort_lines, first_list) = self.lists(&published, &mut files)?;
+        files.push(OutputFile::new(
+            "quality.json",
+            pretty(&serde_json::json!({ "sources": sources, "rehospitalisation": self.rehospitalisation() })),
+        ));
+        for (name, input_files, counts) in self.counted(linked) {
+            if !counts.rejects.is_empty() {
+                files.push(OutputFile::new(format!("rejects/{name}.csv"), rejects_csv(counts, &input_files)));
+            }
+        }
+        let manifest = Manifest {
+            run_id: decides.run_id(),
+            decides: decides.clone(),
+            attrition: self.attrition(),
+            models: self.model_lines(),
+            cohorts: cohort_lines.clone(),
+            outputs: files.iter().map(|file| (file.path.clone(), sha256_of(&file.bytes))).collect(),
+        };
+        files.push(OutputFile::new("manifest.json", pretty(&serde_json::to_value(&manifest)?)));
+        let report =
+            DateReport { as_of: self.scores.as_of, models: manifest.models, cohorts: cohort_lines, first_list };
+        Ok((files, report))
+    }
+
+    fn lists(
+        &self,
+        published: &Published,
+        files: &mut Vec<OutputFile>,
+    ) -> Result<(Vec<CohortLine>, Option<lists::List>)> {
+        let mut lines = Vec::new();
+        let mut first = None;
+        for cohort in &self.prepared.cohorts {
+            let table = published.table(|name| cohort.mentions(name))?;
+            let members = cohort.members(&table)?;
+            let made = lists::lists(cohort, &members, published, &self.prepared.models, self.scores);
+            for list in &made {
+                files.push(list.csv(&cohort.id)?);
+            }
+            lines.push(CohortLine { id: cohort.id.clone(), people: members.len() as u64, lists: made.len() as u64 });
+            first = first.or_else(|| made.into_iter().next());
+        }
+        Ok((lines, first))
+    }
+
+    fn counted<'b>(&'b self, linked: &'b Linked) -> impl Iterator<Item = (&'b str, Vec<String>, &'b Counts)> {
+        let names = |input: &Input| input.files.iter().map(|file| file.name.clone()).collect();
+        let register = &self.prepared.register;
+        let first = std::iter::once((register.name.as_str(), names(register), &self.people.register_counts));
+        first.chain(
+            self.prepared
+                .sources
+                .iter()
+                .zip(&linked.counts)
+                .map(move |(input, counts)| (input.name.as_str(), names(input), counts)),
+        )
+    }
+
+    fn rehospitalisation(&self) -> serde_json::Value {
+        let line = |(code, provider): (&String, &Provider)| {
+            let expected = crate::number::Nano(provider.expected as i64);
+            let value = serde_json::json!({
+                "discharges": provider.discharges,
+                "readmissions": provider.readmissions,
+                "expected": expected.to_f64(),
+                "ratio": provider.ratio().to_f64(),
+            });
+            (code.clone(), value)
+        };
+        serde_json::Value::Object(self.providers.iter().map(line).collect())
+    }
+
+    fn attrition(&self) -> Vec<Step> {
+        let standings = &self.scores.standings;
+        let count = |wanted: fn(&Standing) -> bool| standings.iter().filter(|standing| wanted(standing)).count() as u64;
+        let all = standings.len() as u64;
+        let step = |step: &str, people| Step { step: step.to_owned(), people };
+        vec![
+            step("on the register", all + self.people.opted_out),
+            step("after opt-outs", all),
+            step("died before the as-of date", count(|standing| *standing == Standing::Died)),
+            step("not yet born on the as-of date", count(|standing| *standing == Standing::NotYetBorn)),
+            step("not registered on the as-of date", count(|standing| *standing == Standing::NotRegistered)),
+            step("registered on the as-of date", count(|standing| matches!(standing, Standing::Registered { .. }))),
+        ]
+    }
+
+    fn model_lines(&self) -> Vec<ModelLine> {
+        let scored = self.prepared.models.iter().enumerate().filter(|(_, model)| model.is_scored());
+        scored.map(|(number, model)| self.model_line(number, model)).collect()
+    }
+
+    fn model_line(&self, number: usize, model: &Model) -> ModelLine {
+        let mut not_scored: BTreeMap<String, u64> = BTreeMap::new();
+        for reason in self.scores.models[number].linear_predictors.iter().filter_map(|result| result.as_ref().err()) {
+            *not_scored.entry(reason.words(model)).or_default() += 1;
+        }
+        let mut counts = vec![0u64; model.bands.names().len()];
+        for band in self.strata[number].bands.iter().flatten() {
+            counts[usize::from(*band)] += 1;
+        }
+        let names = model.bands.names().into_iter().map(str::to_owned);
+        ModelLine {
+            id: model.id.clone(),
+            version: model.version.clone(),
+            scored: u64::from(self.strata[number].ranked),
+            not_scored,
+            bands: names.zip(counts).collect(),
+        }
+    }
+}
+
+fn pretty(json: &serde_json::Value) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(json).expect("plain data has a JSON form");
+    bytes.push(b'\n');
+    bytes
+}
+
+fn sha256_of(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    crate::model::library::hex(&sha2::Sha256::digest(bytes))
+}
