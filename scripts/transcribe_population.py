@@ -113,6 +113,12 @@ def main():
     copy(population, "unit_costs.csv", "unit_costs.csv", ["activity", "gbp", "price_year"])
     copy(population, "admission_counts_overdispersion.csv", "admission_counts.csv",
          ["outcome", "zero", "one", "two", "three_plus"])
+    copy(population, "emergency_frailty_calibration_derived.csv", "emergency_counts.csv",
+         ["gamma_shape", "share_0", "share_1", "share_2", "share_3_plus"])
+    copy(population, "length_of_stay_facts.csv", "length_of_stay.csv", ["fact", "value", "unit"])
+    copy(population, "prescription_items.csv", "prescription_items.csv", ["year", "group", "items_per_head"])
+    copy(population, "social_care_facts.csv", "social_care_facts.csv", ["fact", "value"])
+    copy(population, "cost_concentration.csv", "cost_concentration.csv", ["fact", "value"])
     copy(population, "condition_count_clustering_somerset_2013_14.csv", "condition_counts.csv",
          ["conditions", "observed_people", "expected_if_independent"])
 

@@ -314,18 +314,9 @@ impl Prepared {
 
     fn check_headers(&self) -> Result<(), Vec<String>> {
         let plan = self.plan();
-        let spine = Spine::default();
-        let context = Context { plan: &plan, library: &self.library, spine: &spine, horizon: self.settings.horizon() };
         let mut problems = Vec::new();
         for input in self.inputs() {
-            let wanted = match input.layout.layout.builds {
-                Builds::Register => RegisterReader::new(&input.layout).map(|reader| reader.wanted().to_vec()),
-                Builds::OptOuts => Ok(OptOutReader::new(&input.layout).wanted().to_vec()),
-                Builds::Practices => Ok(PracticeReader::new(&input.layout).wanted().to_vec()),
-                _ => SourceReader::new(context, &input.layout)
-                    .map(|reader| reader.map_or(Vec::new(), |reader| reader.wanted().to_vec())),
-            };
-            match wanted {
+            match self.wanted(input, &plan) {
                 Ok(wanted) => {
                     problems.extend(input.files.iter().filter_map(|file| header_problem(input, file, &wanted)))
                 }
@@ -333,6 +324,21 @@ impl Prepared {
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// The columns of an input that the models need, and whether a file may lack them.
+    ///
+    /// # Errors
+    /// A layout that does not fit its place.
+    pub fn wanted(&self, input: &Input, plan: &Plan) -> Result<Vec<(String, bool)>> {
+        let spine = Spine::default();
+        let context = Context { plan, library: &self.library, spine: &spine, horizon: self.settings.horizon() };
+        Ok(match input.layout.layout.builds {
+            Builds::Register => RegisterReader::new(&input.layout)?.wanted().to_vec(),
+            Builds::OptOuts => OptOutReader::new(&input.layout).wanted().to_vec(),
+            Builds::Practices => PracticeReader::new(&input.layout).wanted().to_vec(),
+            _ => SourceReader::new(context, &input.layout)?.map_or(Vec::new(), |reader| reader.wanted().to_vec()),
+        })
     }
 
     /// Runs every cohort rule over the published columns of nobody, so that a wrong rule is found before the data is read.

@@ -255,10 +255,10 @@ mod tests {
         let month_ends = "{ from = \"2015-12-31\", to = \"2016-03-31\", every = \"month\" }";
         assert_eq!(days(month_ends).unwrap(), "2015-12-31 2016-01-31 2016-02-29 2016-03-31");
         let backwards = "{ from = \"2016-04-01\", to = \"2015-04-01\", every = \"month\" }";
+        let fault = days(backwards).unwrap_err();
         assert!(
-            days(backwards).unwrap_err().contains("riskstrat.toml:2: the as-of range ends before it starts"),
-            "{:?}",
-            days(backwards)
+            fault.starts_with("riskstrat.toml:2: ") && fault.contains("the as-of range ends before it starts"),
+            "{fault}"
         );
         assert!(days("\"2016-02-30\"").unwrap_err().contains("is not a date"));
         assert!(days("[]").unwrap_err().contains("an empty list"));

@@ -340,8 +340,9 @@ impl RowConcepts {
         concept
     }
 
+    /// As [`RowConcepts::of`], worked out anew.
     #[cold]
-    fn work_out(
+    pub fn work_out(
         &mut self,
         row: &[ValueId],
         columns: &[usize],

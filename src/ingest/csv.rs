@@ -48,19 +48,15 @@ fn share_out<'a>(task: &'a Task<'a>, file: usize, scope: &Scope<'a>, row: &mut u
     input.check_unchanged()?;
     let mut blocks = Blocks::open(input, task.dialect, task.progress, &task.spare)?;
     let plan = Arc::new(Plan::new(task, file, &blocks)?);
-    let ready_max = 2 * rayon::current_num_threads();
+    let threads = rayon::current_num_threads();
     loop {
         *row = blocks.next_row;
         if task.failure.is_before((file, *row)) {
             return Ok(());
         }
-        let next = blocks.next();
-        if next.is_err() {
-            *row = blocks.next_row;
-        }
-        let Some(block) = next? else { break };
+        let Some(block) = blocks.next()? else { break };
         // Where there is one thread, nobody else could take the block, and it would only grow cold.
-        if ready_max == 2 || task.waiting.load(Relaxed) >= ready_max {
+        if threads == 1 || task.waiting.load(Relaxed) >= 2 * threads {
             parse_and_deliver(task, &plan, block);
         } else {
             task.waiting.fetch_add(1, Relaxed);
@@ -97,6 +93,9 @@ struct Blocks<'a> {
     /// Bytes that have been read and not been handed out; they begin with a record.
     rest: Vec<u8>,
     at_end: bool,
+    /// Why it cannot be read on; what was read before is used first.
+    failed: Option<io::Error>,
+    /// Buffers of blocks that have been parsed.
     spare: &'a Mutex<Vec<Vec<u8>>>,
 }
 
@@ -129,11 +128,12 @@ impl<'a> Blocks<'a> {
             reader,
             delimiter: dialect.delimiter,
             encoding: dialect.encoding,
-            block_bytes: dialect.block_bytes.max(1),
+            block_bytes: dialect.block_bytes.clamp(1, RECORD_BYTES_MAX),
             header: Vec::new(),
             next_row: 1,
             rest: Vec::new(),
             at_end: false,
+            failed: None,
             spare,
         };
         blocks.take_header()?;
@@ -141,20 +141,23 @@ impl<'a> Blocks<'a> {
     }
 
     fn take_header(&mut self) -> Result<()> {
-        let mut length = 1 << 12;
+        let mut length = self.block_bytes.clamp(BOM.len(), 1 << 12);
+        self.fill(length);
+        self.take_mark()?;
         let end = loop {
-            self.fill(length).map_err(|error| self.broken(error, 0))?;
-            if self.next_row == 1 {
-                self.take_mark()?;
-            }
-            while let Some(length) = empty_line(&self.rest, 0) {
+            self.fill(length);
+            while let Some(length) = empty_line(&self.rest, 0).filter(|_| self.at_end || self.rest != b"\r") {
                 self.rest.drain(..length);
                 self.next_row += 1;
             }
-            match first_record_end(&self.rest, self.delimiter) {
-                Some(end) => break end,
-                None if self.at_end => break self.rest.len(),
-                None => length = self.longer(length)?,
+            match (first_record_end(&self.rest, self.delimiter), self.failed.take()) {
+                (Some(end), failed) => {
+                    self.failed = failed;
+                    break end;
+                }
+                (None, Some(error)) => return Err(self.broken(error)),
+                (None, None) if self.at_end => break self.rest.len(),
+                (None, None) => length = self.longer(length)?,
             }
         };
         ensure!(end > 0, "{} has no header: its first row has to name the columns", self.name);
@@ -176,19 +179,17 @@ impl<'a> Blocks<'a> {
         Ok(())
     }
 
-    /// The next block, of about the wanted size.
-    ///
-    /// # Errors
-    /// `next_row` is then the row in which the file cannot be read on.
+    /// The next block, of about the wanted size. A failure is in row `next_row`.
     fn next(&mut self) -> Result<Option<Block>> {
         let mut cut = Cut::default();
         let mut length = self.block_bytes;
         loop {
-            let filled = self.fill(length);
+            self.fill(length);
             cut.search(&self.rest, self.delimiter, self.at_end);
-            filled.map_err(|error| self.broken(error, cut.rows))?;
-            if self.at_end {
-                return self.last(&cut);
+            let whole = self.at_end && !cut.in_quotes;
+            if whole && !self.rest.is_empty() {
+                let ends_open = cut.end < self.rest.len();
+                return Ok(Some(self.hand_out(Vec::new(), cut.rows + usize::from(ends_open), ends_open)));
             }
             if cut.end > 0 {
                 let mut rest = self.spare.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
@@ -197,18 +198,16 @@ impl<'a> Blocks<'a> {
                 self.rest.truncate(cut.end);
                 return Ok(Some(self.hand_out(rest, cut.rows, false)));
             }
-            length = self.longer(length)?;
+            // Only now, so that what is wrong with the rows before is found as well.
+            match self.failed.take() {
+                Some(error) => return Err(self.broken(error)),
+                None if whole => return Ok(None),
+                None if self.at_end => {
+                    bail!("{} ends in the middle of row {}: a quote is still open", self.name, self.next_row)
+                }
+                None => length = self.longer(length)?,
+            }
         }
-    }
-
-    fn last(&mut self, cut: &Cut) -> Result<Option<Block>> {
-        let ends_open = cut.end < self.rest.len();
-        if ends_open && cut.in_quotes {
-            self.next_row += cut.rows as u64;
-            bail!("{} ends in the middle of row {}: a quote is still open", self.name, self.next_row);
-        }
-        let rows = cut.rows + usize::from(ends_open);
-        Ok((rows > 0).then(|| self.hand_out(Vec::new(), rows, ends_open)))
     }
 
     fn hand_out(&mut self, rest: Vec<u8>, rows: usize, ends_open: bool) -> Block {
@@ -217,14 +216,16 @@ impl<'a> Blocks<'a> {
         Block { bytes: std::mem::replace(&mut self.rest, rest), first_row, rows, ends_open }
     }
 
-    /// Reads until so many bytes lie ready, or the file ends.
-    fn fill(&mut self, length: usize) -> io::Result<()> {
+    /// Reads until so many bytes lie ready, the file ends, or it cannot be read on.
+    fn fill(&mut self, length: usize) {
         let more = length.saturating_sub(self.rest.len());
-        if more > 0 && !self.at_end {
+        if more > 0 && !self.at_end && self.failed.is_none() {
             self.rest.reserve_exact(more);
-            self.at_end = self.reader.by_ref().take(more as u64).read_to_end(&mut self.rest)? < more;
+            match self.reader.by_ref().take(more as u64).read_to_end(&mut self.rest) {
+                Ok(bytes) => self.at_end = bytes < more,
+                Err(error) => self.failed = Some(error),
+            }
         }
-        Ok(())
     }
 
     fn longer(&self, length: usize) -> Result<usize> {
@@ -233,17 +234,13 @@ impl<'a> Blocks<'a> {
         Ok(2 * length)
     }
 
-    /// What to say where the bytes of a file cannot be read or unpacked further, so many rows into what lies ready.
-    fn broken(&mut self, error: io::Error, rows: usize) -> Error {
-        self.next_row += rows as u64;
+    /// What to say of a file that cannot be read or unpacked further.
+    fn broken(&self, error: io::Error) -> Error {
+        let (name, row) = (self.name, self.next_row);
         if error.kind() == ErrorKind::UnexpectedEof {
-            return anyhow!(
-                "{} ends in the middle of row {}: the compressed data is cut short",
-                self.name,
-                self.next_row
-            );
+            return anyhow!("{name} ends in the middle of row {row}: the compressed data is cut short");
         }
-        Error::new(error).context(format!("failed to read {} at row {}", self.name, self.next_row))
+        Error::new(error).context(format!("failed to read {name} at row {row}"))
     }
 }
 
@@ -755,6 +752,7 @@ mod tests {
     fn a_file_that_ends_in_the_middle_of_a_row_is_named() {
         let short = "x.csv ends in the middle of row 3: 1 field, the header has 2";
         assert_eq!(message_for("x.csv", b"a,b\n1,2\n3", &["a"]), short);
+        assert_eq!(message_for("x.csv", b"a,b\n1,2\n3,4,5\n6", &["a"]), "x.csv, row 3: 3 fields, the header has 2");
         let open = "x.csv ends in the middle of row 3: a quote is still open";
         assert_eq!(message_for("x.csv", b"a,b\n1,2\n3,\"4\n5,6\n", &["a"]), open);
     }
@@ -852,6 +850,21 @@ mod tests {
     fn expected_rows(text: &str) -> Vec<Vec<String>> {
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
         reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
+    }
+
+    #[test]
+    fn any_bytes_are_read_alike_in_blocks_of_any_size() {
+        let parts: [&[u8]; 11] = [b"a", b"b", b",", b"\n", b"\r\n", b"\"", b"\r", b"\xff", b"\xc3", b"\xa9", b"\"\""];
+        let draw = &mut Draw(11);
+        for case in 0..300 {
+            let mut bytes = if draw.below(3) > 0 { b"a,b\n".to_vec() } else { Vec::new() };
+            (0..1 + draw.below(40)).for_each(|_| bytes.extend_from_slice(parts[draw.below(parts.len())]));
+            let first = rows_of("x.csv", &bytes, &["a"], dialect(1 << 20), 1);
+            for block in [1, 2, 5, 17] {
+                let again = rows_of("x.csv", &bytes, &["a"], dialect(block), 1 + draw.below(4));
+                assert_eq!(again, first, "case {case}, block {block}: {}", bytes.escape_ascii());
+            }
+        }
     }
 
     #[test]

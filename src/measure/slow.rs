@@ -37,7 +37,7 @@ impl SlowEvent {
     }
 
     fn code(&self, field: &str, characters: usize) -> Option<String> {
-        self.fields.get(field)?.first().map(|code| code.chars().take(characters).collect())
+        self.fields.get(field)?.iter().find(|code| !code.is_empty()).map(|code| code.chars().take(characters).collect())
     }
 }
 
@@ -105,8 +105,9 @@ impl Slow<'_> {
             }
             Take::Distinct { field, characters } => Micro::whole(distinct(field, *characters)),
             Take::LookUp { field, table, otherwise } => {
-                match on_last_day().filter_map(|event| event.code(field, usize::MAX)).max() {
-                    Some(code) => self.tables.value(table, &code).unwrap_or(*otherwise),
+                let coded = events.iter().filter_map(|event| Some((event.day, event.code(field, usize::MAX)?)));
+                match coded.max() {
+                    Some((_, code)) => self.tables.value(table, &code).unwrap_or(*otherwise),
                     None => Micro::MISSING,
                 }
             }

@@ -387,7 +387,7 @@ pub enum Value {
     MaxPerMonthOfDistinct(CodedEvents),
     /// The weights of the categories that occur, each once.
     WeightsOnce(WeightsOnce),
-    /// What a table holds for the code of the last event; missing where there is no event.
+    /// What a table holds for the code of the last event that has one; missing where none has.
     LookUp(LookUp),
     /// 1 where a diagnosis is recorded and not resolved on a later day.
     Unresolved(Unresolved),

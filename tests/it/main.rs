@@ -1,3 +1,6 @@
 //! The integration tests: one binary, one module a subject.
 
+mod cases;
+mod common;
+mod fast_is_slow;
 mod models;

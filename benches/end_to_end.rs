@@ -1,0 +1,114 @@
+//! A whole run beside its floor, on a synthetic population: `cargo bench --bench end_to_end`.
+//!
+//! The floor is the time to read and decode the columns that the models need, with all cores, and do nothing with
+//! them. Each is run in turn, several times; the medians and their ratio are printed. Settings by environment:
+//! `RISKSTRAT_BENCH_PEOPLE` (200,000), `RISKSTRAT_BENCH_ROWS` (rows a person, 120), `RISKSTRAT_BENCH_FORMAT`
+//! (`native`, `parquet`, `csv`), `RISKSTRAT_BENCH_RUNS` (5), `RISKSTRAT_BENCH_MODELS` (comma-separated).
+//! The population is made once and kept under `target/bench`.
+
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use riskstrat::population::{self, Format, Request};
+use riskstrat::run::{Prepared, Silent, prepare, run};
+use riskstrat::{demo, ingest};
+
+fn main() {
+    let people: u32 = setting("RISKSTRAT_BENCH_PEOPLE", "200000").parse().expect("a number of people");
+    let rows: u32 = setting("RISKSTRAT_BENCH_ROWS", "120").parse().expect("a number of rows");
+    let runs: usize = setting("RISKSTRAT_BENCH_RUNS", "5").parse().expect("a number of runs");
+    let format = setting("RISKSTRAT_BENCH_FORMAT", "native");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/bench/{format}-{people}-{rows}"));
+    let settings = population_in(&folder, people, rows, &format);
+    let prepared = prepare(&settings, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let mut floors = Vec::new();
+    let mut wholes = Vec::new();
+    let mut stages: Vec<(String, Duration)> = Vec::new();
+    let mut counted = 0;
+    for turn in 0..=runs {
+        let start = Instant::now();
+        floor(&prepared);
+        let floor_time = start.elapsed();
+        let start = Instant::now();
+        let report = run(&prepared, &Silent).unwrap_or_else(|failure| panic!("{failure}"));
+        let whole_time = start.elapsed();
+        // The first turn warms the page cache.
+        if turn > 0 {
+            floors.push(floor_time);
+            wholes.push(whole_time);
+        }
+        counted = report.rows;
+        stages = report.timings;
+    }
+    let (floor, whole) = (median(&mut floors), median(&mut wholes));
+    println!("{people} people, {counted} rows, {} threads, median of {runs}", rayon::current_num_threads());
+    print_line("floor (decode only)", floor, counted, people);
+    print_line("whole run", whole, counted, people);
+    println!("ratio {:.2}", whole.as_secs_f64() / floor.as_secs_f64());
+    println!("stages of the last run:");
+    for (name, time) in stages {
+        println!("  {name:<24} {:>8.3} s", time.as_secs_f64());
+    }
+}
+
+fn setting(name: &str, otherwise: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| otherwise.to_owned())
+}
+
+fn population_in(folder: &Path, people: u32, rows: u32, format: &str) -> PathBuf {
+    let data = folder.join("data");
+    if !data.join("generation.json").exists() {
+        let _ = std::fs::remove_dir_all(folder);
+        let mut request = Request::new(people, 7, data);
+        request.rows_per_person = rows;
+        request.format = match format {
+            "parquet" => Format::Parquet,
+            "csv" => Format::Csv,
+            _ => Format::Native,
+        };
+        population::generate(&request, &|_, _| ()).expect("the folder is writable");
+    }
+    let settings = folder.join("riskstrat.toml");
+    let mut text = demo::settings("data", "2016-04-01");
+    if let Ok(models) = std::env::var("RISKSTRAT_BENCH_MODELS") {
+        let listed: Vec<String> = models.split(',').map(|id| format!("\"{id}\"")).collect();
+        let line = text.lines().find(|line| line.starts_with("models = ")).expect("a line of models").to_owned();
+        text = text.replace(&line, &format!("models = [{}]", listed.join(", ")));
+    }
+    std::fs::write(&settings, text).expect("the folder is writable");
+    settings
+}
+
+/// Reads and decodes the columns that the models need.
+fn floor(prepared: &Prepared) {
+    let plan = prepared.plan();
+    for input in prepared.inputs() {
+        let wanted = prepared.wanted(input, &plan).expect("the layouts were checked");
+        ingest::read_all(
+            input,
+            &wanted,
+            &|batch| {
+                std::hint::black_box(&batch.columns);
+                Ok(())
+            },
+            &|_| (),
+        )
+        .expect("the files are whole");
+    }
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn print_line(what: &str, time: Duration, rows: u64, people: u32) {
+    let seconds = time.as_secs_f64();
+    println!(
+        "{what:<24} {seconds:>8.3} s {:>8.1} million rows/s {:>10.0} people/s",
+        rows as f64 / seconds / 1e6,
+        f64::from(people) / seconds
+    );
+}
