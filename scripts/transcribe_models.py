@@ -712,7 +712,7 @@ def cpm_readings():
         "3 or more consultant episodes per emergency admission on average, in the last 2 years")
     read["ip_hospital_oe_rehosp"] = (
         events("look_up", "admission", (0, 730), field=quoted("provider"), table=quoted("rehospitalisation_ratio"), otherwise=1),
-        None, "Emergency readmission ratio of the hospital of the last admission (average is 1)")
+        None, "In hospital in the last 2 years (times that hospital's emergency readmission ratio, average 1)")
     for a, b in [(0, 30), (30, 90), (365, 730)]:
         for suffix, low, high in [("1", 1, 1), ("2", 2, 2), ("3plus", 3, None), ("1_5", 1, 5), ("6_10", 6, 10), ("11plus", 11, None)]:
             read[f"op_visits_{suffix}_{a}_{b}"] = count_level(f"op_visits_{a}_{b}", low, high, *OP)
@@ -1865,10 +1865,15 @@ def field(name, columns, system, characters=None, optional=False, null=(), leadi
     return text
 
 
+# Feeds that each practice sends, or does not: whom they cover is told practice by practice.
+SENT_BY_PRACTICES = {"gp_events", "gp_prescriptions"}
+
+
 def layout_head(name, title, source, builds, one_row, stream=None):
     return "format = 1\n\n" + block("[layout]", [
         ("id", quoted(name)), ("title", quoted(title)), ("source", quoted(source)), ("builds", quoted(builds)),
         ("stream", quoted(stream) if stream else None), ("one_row", quoted(one_row)),
+        ("covers", quoted("practices") if name in SENT_BY_PRACTICES else None),
     ])
 
 

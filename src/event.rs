@@ -94,6 +94,8 @@ pub struct Stream {
     pub fields: BTreeMap<String, FieldKind>,
     pub amount: AmountKind,
     pub is_interval: bool,
+    /// Each practice sends its own part, or does not; else the feed covers everybody.
+    pub by_practice: bool,
 }
 
 /// The streams that layouts provide, by name, and what the register says of a person.
@@ -118,6 +120,7 @@ impl Streams {
             known.fields.insert(field, merged);
         }
         known.is_interval |= stream.is_interval;
+        known.by_practice |= stream.by_practice;
         if known.amount == AmountKind::None {
             known.amount = stream.amount;
         }

@@ -14,6 +14,7 @@ use crate::cohort::columns::{Published, published_columns};
 use crate::day::Day;
 use crate::event::Streams;
 use crate::ingest::counts::{Counts, Rule};
+use crate::ingest::coverage::Coverage;
 use crate::ingest::events::Context;
 use crate::ingest::files::{self, InputFile};
 use crate::ingest::layout::{Builds, LayoutFile};
@@ -24,7 +25,7 @@ use crate::measure::plan::{Operations, Plan, Tables};
 use crate::measure::rehospitalisation::{self, Provider};
 use crate::model::check::{check, nearest};
 use crate::model::library::{Library, Table, Text};
-use crate::model::{Model, Problem};
+use crate::model::{Model, Problem, Take};
 use crate::number::Micro;
 use crate::output::manifest::{
     CohortLine, Decides, InputLine, LibraryFile, Manifest, ModelLine, SourceQuality, Step, rejects_csv, share,
@@ -32,7 +33,8 @@ use crate::output::manifest::{
 use crate::output::publish::Stage;
 use crate::output::{OutputFile, lists, tables};
 use crate::person::{Spine, Standing};
-use crate::score::people::{Scores, score_people};
+use crate::score::fidelity::{Availability, Grade};
+use crate::score::people::{Everybody, Scores};
 use crate::settings::Settings;
 use crate::strata::{Strata, strata};
 
@@ -366,9 +368,11 @@ impl Prepared {
                 ..Default::default()
             })
             .collect();
-        let scores = Scores { as_of: self.settings.horizon(), standings: Vec::new(), models: none };
+        let scores =
+            Scores { as_of: self.settings.horizon(), standings: Vec::new(), models: none, look_ups: Vec::new() };
         let strata = vec![Strata::default(); self.models.len()];
-        let table = published_columns(&self.models, &spine, &practices, &scores, &strata).table(|_| true);
+        let table = published_columns(&self.models, &spine, &practices, &scores, &strata, &Availability::default())
+            .table(|_| true);
         let table = table.map_err(|error| vec![plain(format!("{error:#}"))])?;
         let faults = self.cohorts.iter().filter_map(|cohort| cohort.check(&table).err());
         let problems: Vec<Problem> = faults.map(|what| Problem { file: "cohorts".to_owned(), line: 0, what }).collect();
@@ -567,7 +571,19 @@ fn make(
         clock.stage(&format!("score {as_of}"), people.spine.people() as u64);
         let (operations, providers) = operations_at(prepared, &plan, &linked, &people.spine, *as_of);
         let evaluator = Evaluator::new(&plan, &operations);
-        let scores = score_people(&prepared.models, &evaluator, &people.spine, &linked.timelines, *as_of, advance);
+        let coverage =
+            Coverage::new(&plan, &prepared.streams, &linked.concepts, &people.spine, &linked.timelines, *as_of);
+        let availability = Availability::new(&plan, &coverage, people.spine.practices.len(), *as_of);
+        let everybody = Everybody {
+            models: &prepared.models,
+            evaluator: &evaluator,
+            availability: &availability,
+            spine: &people.spine,
+            timelines: &linked.timelines,
+            as_of: *as_of,
+        };
+        let scores = everybody.score(advance);
+        check_terms(prepared, &plan, &scores).map_err(Failure::Data)?;
         let strata: Vec<Strata> = prepared
             .models
             .iter()
@@ -575,7 +591,14 @@ fn make(
             .map(|(model, of)| strata(model, &of.linear_predictors))
             .collect();
         clock.stage(&format!("write {as_of}"), 0);
-        let at = AtDate { prepared, people: &people, scores: &scores, strata: &strata, providers: &providers };
+        let at = AtDate {
+            availability: &availability,
+            prepared,
+            people: &people,
+            scores: &scores,
+            strata: &strata,
+            providers: &providers,
+        };
         decides.as_of = as_of.to_string();
         let report = at.write(stage, &decides, &sources, &linked)?;
         dates.push(report);
@@ -644,7 +667,7 @@ fn source_quality(prepared: &Prepared, people: &People, linked: &Linked) -> Vec<
 
 /// Stops a run whose data is not fit to make lists of.
 fn check_limits(prepared: &Prepared, people: &People, linked: &Linked, sources: &[SourceQuality]) -> Result<()> {
-    let limits = prepared.settings.limits;
+    let limits = &prepared.settings.limits;
     let mut breaches = Vec::new();
     for source in sources {
         if source.rejected_share > limits.rejects_share {
@@ -674,8 +697,39 @@ fn check_limits(prepared: &Prepared, people: &People, linked: &Linked, sources: 
     if breaches.is_empty() { Ok(()) } else { Err(anyhow!(breaches.join("\n"))) }
 }
 
+/// Stops a run in which a term says nothing, or a look-up finds nothing: a feed is cut, or a code list does not fit.
+fn check_terms(prepared: &Prepared, plan: &Plan, scores: &Scores) -> Result<()> {
+    let limits = &prepared.settings.limits;
+    let mut breaches = Vec::new();
+    for (model, of) in prepared.models.iter().zip(&scores.models).filter(|(model, _)| model.is_scored()) {
+        for (term, tally) in model.terms.iter().zip(&of.terms) {
+            let is_judged =
+                tally.people >= limits.dead_terms_from_people && !limits.expects_dead(&model.id, &term.name);
+            if is_judged && tally.is_dead() {
+                breaches.push(format!(
+                    "model \"{}\", term \"{}\": the same ({}) for all {} people scored; a feed or a code list may be missing. Where it is known to be so, name it under limits.expected_dead_terms",
+                    model.id, term.name, tally.lowest, tally.people
+                ));
+            }
+        }
+    }
+    for (planned, look_ups) in plan.measures.iter().zip(&scores.look_ups) {
+        let missed = share(look_ups.missed, look_ups.done);
+        if let Take::LookUp { table, field, .. } = &planned.measure.take
+            && missed > limits.look_up_misses_share
+        {
+            breaches.push(format!(
+                "table \"{table}\" lacks the {field} of a share of {missed:.4} of the {} look-ups; limits.look_up_misses_share is {}",
+                look_ups.done, limits.look_up_misses_share
+            ));
+        }
+    }
+    if breaches.is_empty() { Ok(()) } else { Err(anyhow!("as of {}: {}", scores.as_of, breaches.join("\n"))) }
+}
+
 /// What is written for one as-of day.
 struct AtDate<'a> {
+    availability: &'a Availability,
     prepared: &'a Prepared,
     people: &'a People,
     scores: &'a Scores,
@@ -703,7 +757,14 @@ impl AtDate<'_> {
         linked: &Linked,
     ) -> Result<(Vec<OutputFile>, DateReport)> {
         let models = &self.prepared.models;
-        let published = published_columns(models, &self.people.spine, &self.people.practices, self.scores, self.strata);
+        let published = published_columns(
+            models,
+            &self.people.spine,
+            &self.people.practices,
+            self.scores,
+            self.strata,
+            self.availability,
+        );
         let mut files = vec![
             tables::scores(&published, models, self.scores)?,
             tables::not_scored(models, &self.people.spine, self.scores)?,
@@ -711,7 +772,11 @@ impl AtDate<'_> {
         let (cohort_lines, first_list) = self.lists(&published, &mut files)?;
         files.push(OutputFile::new(
             "quality.json",
-            pretty(&serde_json::json!({ "sources": sources, "rehospitalisation": self.rehospitalisation() })),
+            pretty(&serde_json::json!({
+                "sources": sources,
+                "fidelity": self.fidelity(),
+                "rehospitalisation": self.rehospitalisation(),
+            })),
         ));
         for (name, input_files, counts) in self.counted(linked) {
             if !counts.rejects.is_empty() {
@@ -763,6 +828,32 @@ impl AtDate<'_> {
                 .zip(&linked.counts)
                 .map(move |(input, counts)| (input.name.as_str(), names(input), counts)),
         )
+    }
+
+    /// By scored model: people by grade, and what became of each term.
+    fn fidelity(&self) -> serde_json::Value {
+        let of_model = |(number, model): (usize, &Model)| {
+            let scores = &self.scores.models[number];
+            let mut grades: BTreeMap<&str, u64> = Grade::ALL.iter().map(|grade| (grade.name(), 0)).collect();
+            for (standing, result) in self.scores.standings.iter().zip(&scores.linear_predictors) {
+                if let (Standing::Registered { practice, .. }, Ok(_)) = (standing, result) {
+                    let unavailable = self.availability.unavailable(number, *practice).into();
+                    *grades.entry(Grade::of(unavailable, model.terms.len()).name()).or_default() += 1;
+                }
+            }
+            let terms = model.terms.iter().zip(&scores.terms).map(|(term, tally)| {
+                serde_json::json!({
+                    "term": term.name,
+                    "observed": tally.observed,
+                    "defaulted": tally.people - tally.observed - tally.unavailable,
+                    "unavailable": tally.unavailable,
+                    "the_same_for_everybody": tally.is_dead(),
+                })
+            });
+            (model.id.clone(), serde_json::json!({ "people_by_grade": grades, "terms": terms.collect::<Vec<_>>() }))
+        };
+        let scored = self.prepared.models.iter().enumerate().filter(|(_, model)| model.is_scored());
+        serde_json::Value::Object(scored.map(of_model).collect())
     }
 
     fn rehospitalisation(&self) -> serde_json::Value {

@@ -81,18 +81,41 @@ pub struct OptOuts {
 }
 
 /// What stops a run before anything is published.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// The largest share of a source's rows that may break a rule.
     pub rejects_share: f64,
     /// The largest share of a source's rows that may belong to people who are not on the register.
     pub not_on_register_share: f64,
+    /// The largest share of a look-up's codes that its table may lack.
+    pub look_up_misses_share: f64,
+    /// A term that is the same for everybody stops the run from this many scored people on; with fewer, a rare term
+    /// may well be absent.
+    pub dead_terms_from_people: u64,
+    /// Terms that are known to be the same for everybody, as `model/term`, with `*` for any part of a name.
+    pub expected_dead_terms: Vec<String>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { rejects_share: 0.01, not_on_register_share: 0.25 }
+        Limits {
+            rejects_share: 0.01,
+            not_on_register_share: 0.25,
+            look_up_misses_share: 0.2,
+            dead_terms_from_people: 10_000,
+            expected_dead_terms: Vec::new(),
+        }
+    }
+}
+
+impl Limits {
+    /// Whether a term is named among those that may be dead.
+    pub fn expects_dead(&self, model: &str, term: &str) -> bool {
+        let name = format!("{model}/{term}");
+        self.expected_dead_terms
+            .iter()
+            .any(|pattern| glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(&name)))
     }
 }
 

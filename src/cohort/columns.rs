@@ -6,6 +6,7 @@ use polars::prelude::{Column, DataFrame};
 use crate::ingest::register::Practices;
 use crate::model::{Kind, Model, Sex};
 use crate::person::{Spine, Standing};
+use crate::score::fidelity::{Availability, Grade};
 use crate::score::people::Scores;
 use crate::score::published;
 use crate::strata::Strata;
@@ -38,6 +39,7 @@ pub fn published_columns(
     practices: &Practices,
     scores: &Scores,
     strata: &[Strata],
+    availability: &Availability,
 ) -> Published {
     let registered = |standing: &Standing| matches!(standing, Standing::Registered { .. });
     let people: Vec<u32> = scores
@@ -82,7 +84,7 @@ pub fn published_columns(
         });
     }
     for (number, model) in models.iter().enumerate() {
-        model_columns(model, scores, number, &strata[number], &people, &mut columns);
+        model_columns(model, scores, number, &strata[number], availability, &people, &mut columns);
     }
     Published { people, columns }
 }
@@ -101,6 +103,7 @@ fn model_columns(
     scores: &Scores,
     number: usize,
     strata: &Strata,
+    availability: &Availability,
     people: &[u32],
     columns: &mut Vec<PublishedColumn>,
 ) {
@@ -129,6 +132,20 @@ fn model_columns(
     if !bands.is_empty() {
         push("_band", Values::Text(band));
     }
+    let unavailable = |person: u32| match scores.standings[person as usize] {
+        Standing::Registered { practice, .. } if lp(person).is_some() => {
+            Some(availability.unavailable(number, practice))
+        }
+        _ => None,
+    };
+    let grade = |person: u32| Some(Grade::of(unavailable(person)?.into(), model.terms.len()).name().to_owned());
+    let observed = |person: u32| unavailable(person).map(|_| i64::from(of.observed[person as usize]));
+    push("_fidelity", Values::Text(people.iter().map(|&person| grade(person)).collect()));
+    push("_terms_observed", Values::Whole(people.iter().map(|&person| observed(person)).collect()));
+    push(
+        "_terms_unavailable",
+        Values::Whole(people.iter().map(|&person| unavailable(person).map(i64::from)).collect()),
+    );
 }
 
 impl Published {

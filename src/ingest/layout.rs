@@ -60,6 +60,19 @@ pub struct Header {
     pub stream: Option<String>,
     /// What one row is, in words.
     pub one_row: String,
+    /// Whom the feed covers, which decides where the absence of a record means something.
+    #[serde(default)]
+    pub covers: Covers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Covers {
+    /// Everybody of the area: one body sends it, or all do.
+    #[default]
+    Everyone,
+    /// The people of the practices that send it.
+    Practices,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -312,12 +325,16 @@ impl LayoutFile {
             Some(AmountUnit::Measured) => AmountKind::Thousandths,
             Some(AmountUnit::Pounds | AmountUnit::Pence) => AmountKind::Pence,
         };
+        let by_practice = self.layout.covers == Covers::Practices;
         match (self.layout.builds, &self.layout.stream) {
             (Builds::Events | Builds::Intervals, Some(name)) => {
-                streams.add(name, Stream { fields, amount, is_interval: self.layout.builds == Builds::Intervals });
+                streams.add(
+                    name,
+                    Stream { fields, amount, is_interval: self.layout.builds == Builds::Intervals, by_practice },
+                );
             }
             (Builds::Spells, _) => {
-                let stream = |fields| Stream { fields, amount: AmountKind::None, is_interval: false };
+                let stream = |fields| Stream { fields, amount: AmountKind::None, is_interval: false, by_practice };
                 let mut diagnosis: BTreeMap<_, _> =
                     fields.clone().into_iter().filter(|(name, _)| !name.contains("diagnosis")).collect();
                 diagnosis.extend(fields.get("diagnosis").map(|kind| (super::spells::CODE.to_owned(), kind.clone())));

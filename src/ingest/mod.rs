@@ -7,6 +7,7 @@
 pub mod classify;
 pub mod column;
 pub mod counts;
+pub mod coverage;
 pub mod csv;
 pub mod events;
 pub mod files;

@@ -34,6 +34,24 @@ pub struct Scratch {
     months: Months,
     /// One a node of the plan.
     pub values: Vec<Micro>,
+    /// One a measure of the plan.
+    look_ups: Vec<LookUps>,
+}
+
+/// How often a measure looked a code up, and how often its table lacked the code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LookUps {
+    pub done: u64,
+    pub missed: u64,
+}
+
+impl Scratch {
+    /// The counts since they were last taken.
+    pub fn take_look_ups(&mut self) -> Vec<LookUps> {
+        let taken = self.look_ups.clone();
+        self.look_ups.fill(LookUps::default());
+        taken
+    }
 }
 
 /// The number of the month of each day, for the years in which people live.
@@ -87,6 +105,7 @@ impl<'a> Evaluator<'a> {
             anchors: vec![NEVER; self.plan.anchors.len() + 1],
             months: Months::new(),
             values: vec![Micro::ZERO; self.plan.nodes.len()],
+            look_ups: vec![LookUps::default(); self.plan.measures.len()],
         }
     }
 
@@ -167,7 +186,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn measured(&self, number: usize, as_of: Day, scratch: &Scratch) -> Micro {
+    fn measured(&self, number: usize, as_of: Day, scratch: &mut Scratch) -> Micro {
         let planned = &self.plan.measures[number];
         let seen = scratch.seen[number];
         let reference = scratch.anchors[planned.reference];
@@ -186,7 +205,12 @@ impl<'a> Evaluator<'a> {
             _ if seen.last == NEVER => nothing_seen(&planned.measure.take),
             Take::Latest => in_unit(planned, seen.sum),
             Take::SinceLast => Micro::whole(i64::from(reference.min(as_of.0)) - i64::from(seen.last)),
-            Take::LookUp { .. } => self.operations.look_ups[number][seen.sum as usize],
+            Take::LookUp { otherwise, .. } => {
+                let found = self.operations.look_ups[number][seen.sum as usize];
+                scratch.look_ups[number].done += 1;
+                scratch.look_ups[number].missed += u64::from(found.is_none());
+                found.unwrap_or(*otherwise)
+            }
             Take::Unresolved { .. } => Micro::flag(i64::from(seen.last) >= resolved_day(seen)),
             Take::LastIs { .. } => Micro::whole(seen.sum),
         }

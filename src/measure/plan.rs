@@ -336,8 +336,8 @@ pub struct Operations {
     pub anchors: Vec<u32>,
     /// How many codes and categories are stamped.
     pub stamps: usize,
-    /// For each measure that looks up: the value of each code, by its place.
-    pub look_ups: Vec<Vec<Micro>>,
+    /// For each measure that looks up: the value of each code, by its place; `None` where its table lacks the code.
+    pub look_ups: Vec<Vec<Option<Micro>>>,
 }
 
 /// Looks up values by code; the run computes some tables from the data.
@@ -497,8 +497,8 @@ impl Numbering {
                     stamps += codes.len() as u32;
                 }
                 Take::WeightsOnce { list, .. } => stamps += library.code_lists[list].categories.len() as u32,
-                Take::LookUp { table, otherwise, .. } => {
-                    let value = |code: &[u8]| tables.value(table, &String::from_utf8_lossy(code)).unwrap_or(*otherwise);
+                Take::LookUp { table, .. } => {
+                    let value = |code: &[u8]| tables.value(table, &String::from_utf8_lossy(code));
                     made.look_ups[number] = codes.iter().map(|code| value(code)).collect();
                 }
                 _ => {}

@@ -23,7 +23,7 @@ pub struct List {
 pub fn lists(cohort: &Cohort, members: &[u32], published: &Published, models: &[Model], scores: &Scores) -> Vec<List> {
     let number = models.iter().position(|model| model.id == cohort.model).expect("the cohort's model was checked");
     let model = &models[number];
-    let mut header: Vec<String> = ["order", "person", "score", "band"].map(str::to_owned).into();
+    let mut header: Vec<String> = ["order", "person", "score", "band", "fidelity"].map(str::to_owned).into();
     header.extend(cohort.columns.iter().cloned());
     header.push("reasons".to_owned());
     let column = |name: &str| published.column(name);
@@ -37,6 +37,7 @@ pub fn lists(cohort: &Cohort, members: &[u32], published: &Published, models: &[
             cell("person", row),
             score_cell(column(&model.id), row),
             cell(&format!("{}_band", model.id), row),
+            cell(&format!("{}_fidelity", model.id), row),
         ];
         cells.extend(cohort.columns.iter().map(|name| cell(name, row)));
         cells.push(reasons_in_words(model, scores, number, published.people[row]).unwrap_or_default());

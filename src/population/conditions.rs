@@ -11,10 +11,25 @@ use crate::day::Day;
 
 /// Chance of having or getting a condition within a year, over the chance of having it.
 const NEW_CASES_SHARE: f64 = 0.07;
+/// A tenth of deprivation in the middle.
+const MIDDLING: u8 = 5;
 const MOST_PREVALENT: f64 = 0.92;
+
+const PRIORITY: [&str; 8] = [
+    "depression",
+    "cancer",
+    "diabetes",
+    "coronary_heart_disease",
+    "stroke_tia",
+    "copd",
+    "dementia",
+    "chronic_kidney_disease",
+];
 
 pub struct Condition {
     pub name: String,
+    /// Code of the register that it is scaled to, where there is one.
+    pub register: String,
     /// Mean years since its start.
     pub years: f64,
     pub group: String,
@@ -23,7 +38,9 @@ pub struct Condition {
     pub icd10: Vec<String>,
     /// Part of the rate that follows the person's frailty.
     pub shared: f64,
-    min_age: i32,
+    pub min_age: i32,
+    /// One of the eight that people are counted by in the clustering table.
+    pub priority: bool,
     /// Prevalence by sex and age at middling deprivation.
     prevalence: [[f64; AGES]; 2],
     by_decile: [f64; 10],
@@ -39,7 +56,7 @@ pub struct Onset {
 
 pub struct Conditions {
     pub list: Vec<Condition>,
-    shape: f64,
+    pub shape: f64,
 }
 
 impl Conditions {
@@ -58,13 +75,21 @@ impl Conditions {
         self.list.iter().position(|condition| condition.name == name)
     }
 
+    /// The chance of a condition in someone of middling deprivation.
+    pub fn chance(&self, condition: usize, sex: Sex, age: i32, frailty: f64) -> f64 {
+        let condition = &self.list[condition];
+        let prevalence = condition.prevalence_at(sex, age, MIDDLING);
+        let rate = if prevalence > 0.0 { rate_for(prevalence, condition.shared, self.shape) } else { 0.0 };
+        1.0 - (-rate * (1.0 - condition.shared + condition.shared * frailty)).exp()
+    }
+
     /// The conditions of someone who reaches `age` on `until` with the given frailty, in order of the list.
     ///
     /// `end` is the last day on which a new condition may start; days after `until` bring new cases only.
     pub fn of_person(&self, who: &Bearer, draw: &mut Draw) -> Vec<Onset> {
         let mut found = Vec::new();
         for (position, condition) in self.list.iter().enumerate() {
-            let prevalence = condition.prevalence_for(who);
+            let prevalence = condition.prevalence_at(who.sex, who.age, who.decile);
             if prevalence <= 0.0 {
                 continue;
             }
@@ -78,8 +103,8 @@ impl Conditions {
                 None
             };
             if let Some(since) = since {
-                let resolves = condition.resolved_share > 0.0 && draw.chance(condition.resolved_share);
-                let resolved = resolves.then(|| Day(draw.between(since.0 + 200, since.0 + 3_000)));
+                let resolves = since < who.until && draw.chance(condition.resolved_share);
+                let resolved = resolves.then(|| Day(draw.between(since.0 + 1, who.until.0)));
                 found.push(Onset { condition: position, since, resolved });
             }
         }
@@ -109,6 +134,9 @@ impl Condition {
                 number(register.expect("a condition's register is in the table"), "kent_medway_prevalence")
             }
         };
+        let resolved_share = number(row, "resolved_share");
+        // Those in whom it has resolved are off the register, and come on top of it.
+        let wanted = wanted / (1.0 - resolved_share);
         let points: Vec<(f64, f64)> =
             (0..10).map(|tens| (f64::from(tens * 10 + 5), number(row, &format!("a{}", tens * 10 + 5)))).collect();
         let female = number(row, "female").sqrt();
@@ -125,11 +153,13 @@ impl Condition {
         let scale = scale_to(wanted, min_age, &prevalence, &by_decile, population);
         prevalence.iter_mut().flatten().for_each(|cell| *cell *= scale);
         Condition {
+            priority: PRIORITY.contains(&name.as_str()),
             name,
+            register: text(row, "qof").to_owned(),
             years: number(row, "years"),
             group: text(row, "group").to_owned(),
             resolved_group: text(row, "resolved_group").to_owned(),
-            resolved_share: number(row, "resolved_share"),
+            resolved_share,
             icd10: text(row, "icd10").split(';').map(str::to_owned).collect(),
             shared: number(row, "shared"),
             min_age,
@@ -138,10 +168,9 @@ impl Condition {
         }
     }
 
-    fn prevalence_for(&self, who: &Bearer) -> f64 {
-        let age = who.age.clamp(0, AGES as i32 - 1) as usize;
-        let at = self.prevalence[who.sex as usize][age] * self.by_decile[usize::from(who.decile) - 1];
-        at.min(MOST_PREVALENT)
+    fn prevalence_at(&self, sex: Sex, age: i32, decile: u8) -> f64 {
+        let age = age.clamp(0, AGES as i32 - 1) as usize;
+        (self.prevalence[sex as usize][age] * self.by_decile[usize::from(decile) - 1]).min(MOST_PREVALENT)
     }
 }
 
@@ -253,7 +282,7 @@ mod tests {
         let conditions = Conditions::load(&places, 0.5);
         let population = Population::of(&places.areas);
         let diabetes = &conditions.list[conditions.position("diabetes").unwrap()];
-        let scale = scale_to(0.06994, 17, &diabetes.prevalence, &diabetes.by_decile, &population);
+        let scale = scale_to(0.06994 / 0.98, 17, &diabetes.prevalence, &diabetes.by_decile, &population);
         assert!((scale - 1.0).abs() < 1e-6);
     }
 }

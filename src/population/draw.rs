@@ -3,9 +3,9 @@
 //! Every person has an own stream for every subject, so a person's hospital record stays the same when the GP record is
 //! made longer, and the order in which people are made does not matter.
 
-use rand::Rng;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use std::convert::Infallible;
+
+use rand::rand_core::TryRng;
 use rand_distr::{Distribution, Gamma, Poisson, StandardNormal};
 
 /// What a stream of draws is for.
@@ -24,23 +24,75 @@ pub enum Subject {
 }
 
 /// A stream of random draws.
-pub struct Draw(ChaCha8Rng);
+pub struct Draw(Xoshiro);
+
+/// The generator xoshiro256++ of Blackman and Vigna: here rather than from a crate, so that a seed means the same for ever,
+/// and because a stream starts in a few instructions.
+struct Xoshiro([u64; 4]);
+
+impl Xoshiro {
+    /// Fills the state from a number by splitmix64, as its authors advise.
+    fn from_number(number: u64) -> Xoshiro {
+        let mut at = number;
+        Xoshiro(std::array::from_fn(|_| {
+            at = at.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            mixed(at)
+        }))
+    }
+
+    fn next(&mut self) -> u64 {
+        let state = &mut self.0;
+        let drawn = state[0].wrapping_add(state[3]).rotate_left(23).wrapping_add(state[0]);
+        let shifted = state[1] << 17;
+        state[2] ^= state[0];
+        state[3] ^= state[1];
+        state[1] ^= state[2];
+        state[0] ^= state[3];
+        state[2] ^= shifted;
+        state[3] = state[3].rotate_left(45);
+        drawn
+    }
+}
+
+/// The finish of splitmix64: neighbouring numbers become unlike ones.
+fn mixed(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+impl TryRng for Xoshiro {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok((self.next() >> 32) as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.next())
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for part in bytes.chunks_mut(8) {
+            let drawn = self.next().to_le_bytes();
+            part.copy_from_slice(&drawn[..part.len()]);
+        }
+        Ok(())
+    }
+}
 
 impl Draw {
     pub fn new(seed: u64, person: u32, subject: Subject) -> Draw {
-        let mut key = [0u8; 32];
-        key[..8].copy_from_slice(&seed.to_le_bytes());
-        let mut generator = ChaCha8Rng::from_seed(key);
-        generator.set_stream((u64::from(person) << 8) | subject as u64);
-        Draw(generator)
+        let stream = (u64::from(person) << 8) | subject as u64;
+        Draw(Xoshiro::from_number(mixed(mixed(seed.wrapping_add(0x5851_f42d_4c95_7f2d)) ^ stream)))
     }
 
     pub fn bits(&mut self) -> u32 {
-        self.0.next_u32()
+        (self.0.next() >> 32) as u32
     }
 
     pub fn long_bits(&mut self) -> u64 {
-        self.0.next_u64()
+        self.0.next()
     }
 
     /// At least 0, below 1.
@@ -153,6 +205,13 @@ mod tests {
         let gamma: f64 = (0..20_000).map(|_| draw.gamma(0.5, 2.0)).sum();
         assert!((f64::from(poisson) / 20_000.0 - 2.5).abs() < 0.06);
         assert!((gamma / 20_000.0 - 1.0).abs() < 0.06);
+    }
+
+    #[test]
+    fn the_generator_gives_the_published_numbers() {
+        let mut generator = Xoshiro([1, 2, 3, 4]);
+        let drawn: Vec<u64> = (0..4).map(|_| generator.next()).collect();
+        assert_eq!(drawn, [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386]);
     }
 
     #[test]

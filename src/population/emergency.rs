@@ -49,17 +49,14 @@ pub fn write_attendances(world: &World, person: &Person, arrivals: &[Arrival], s
         let visit = Visit { trust: arrival.trust, admitted: true, seen_as, ..Visit::on(arrival.day) };
         write_visit(world, person, &visit, &mut draw, sheets);
     }
-    for year in &world.financial_years {
-        let from = person.present.0.max(year.first);
-        let to = person.present.1.min(Day(year.last.0 + 1));
-        if from >= to {
-            continue;
-        }
-        let age = person.age_on(Day((from.0 + to.0) / 2)).max(0);
+    for (from, to, age) in person.years_of_age() {
+        let middle = Day((from.0 + to.0) / 2);
         let whole = world.rates.emergency_attendances.at(person.sex, age);
         let admitted = world.rates.emergency_admissions.at(person.sex, age) * THROUGH_DEPARTMENT;
         let rate = (whole - admitted).max(0.3 * whole) * world.deprivation(person.decile, person.sex, age).sqrt();
-        for _ in 0..draw.poisson(rate * person.tempered(FOLLOWS) * years(from, to)) {
+        for _ in 0..draw.poisson(
+            rate * person.tempered(FOLLOWS) / world.mean_tempered(FOLLOWS, person.sex, age, middle) * years(from, to),
+        ) {
             let day = Day(draw.between(from.0, to.0 - 1));
             let seen_as = reason(world, person, age, day, &mut draw);
             let (trust, _) = world.places.hospital(person.area, &mut draw);
@@ -97,6 +94,7 @@ impl Visit<'_> {
 
 fn write_visit(world: &World, person: &Person, visit: &Visit, draw: &mut Draw, sheets: &mut Sheets) {
     let Some(index) = world.financial_years.iter().position(|year| year.holds(visit.day)) else { return };
+    sheets.tally.attendance(world, person, visit.day);
     let age = person.age_on(visit.day);
     let department = match draw.below(100) {
         _ if visit.admitted => "1",

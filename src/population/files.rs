@@ -13,12 +13,16 @@ use serde_json::json;
 
 use super::gp::UNITS;
 use super::layouts;
+use super::report::report;
 use super::rows::{Layout, Lists, Rows};
+use super::tally::Tally;
+use super::targets::targets;
 use super::world::World;
 use super::write::{Encoded, Encoding, OpenFile, encode};
 use super::{CHUNK, Format, Request, Written, make_chunk};
 
 const INCOMPLETE: &str = "INCOMPLETE";
+const REPORT: &str = "synth-report.md";
 const MANIFEST: &str = "generation.json";
 /// Chunks of people in a GP file, where there are many; small populations have about four files.
 const CHUNKS_PER_GP_FILE: u32 = 50;
@@ -50,12 +54,14 @@ pub struct Files {
     chunks_per_gp_file: u32,
     folder: PathBuf,
     gp_encoding: Encoding,
+    tally: Tally,
 }
 
 /// What one chunk brings: a part for each whole file, and the two GP parts.
 pub struct Parts {
     whole: Vec<Encoded>,
     gp: [Encoded; 2],
+    tally: Tally,
 }
 
 /// A whole file: name, layout and native encoding.
@@ -90,6 +96,7 @@ fn encoding(name: &str, native: Encoding, format: Format) -> Encoding {
 pub fn encode_chunk(world: &World, request: &Request, chunk: u32) -> Result<Parts> {
     let (people, sheets) = make_chunk(world, chunk);
     let lists = lists(world, people);
+    let tally = sheets.tally;
     let mut tables = vec![sheets.register, sheets.opt_outs, sheets.truth];
     tables.extend(sheets.admissions);
     tables.extend(sheets.outpatients);
@@ -101,7 +108,7 @@ pub fn encode_chunk(world: &World, request: &Request, chunk: u32) -> Result<Part
         .map(|((name, _, native), rows)| encode(rows, &lists, encoding(name, *native, request.format)))
         .collect::<Result<Vec<_>>>()?;
     let gp = encoding("gp", Encoding::Parquet, request.format);
-    Ok(Parts { whole, gp: [encode(sheets.gp_events, &lists, gp)?, encode(sheets.prescriptions, &lists, gp)?] })
+    Ok(Parts { whole, tally, gp: [encode(sheets.gp_events, &lists, gp)?, encode(sheets.prescriptions, &lists, gp)?] })
 }
 
 fn lists(world: &World, people: Vec<String>) -> Lists {
@@ -131,6 +138,7 @@ impl Files {
             chunks_per_gp_file: chunks.div_ceil(FEW_GP_FILES).clamp(1, CHUNKS_PER_GP_FILE),
             folder: request.out.clone(),
             gp_encoding: encoding("gp", Encoding::Parquet, request.format),
+            tally: world.new_tally(),
         })
     }
 
@@ -162,6 +170,7 @@ impl Files {
         let mut by_file: Vec<Vec<Encoded>> = self.whole.iter().map(|_| Vec::new()).collect();
         for parts in chunks {
             by_file.iter_mut().zip(parts.whole).for_each(|(file, part)| file.push(part));
+            self.tally.add(&parts.tally);
             self.append_gp(parts.gp)?;
         }
         // Files are independent, and the compressed ones take their time.
@@ -204,7 +213,7 @@ impl Files {
 ///
 /// # Errors
 /// Where the disk does not take the rest.
-pub fn finish(request: &Request, mut files: Files) -> Result<Written> {
+pub fn finish(world: &World, request: &Request, mut files: Files) -> Result<Written> {
     files.close_gp()?;
     let mut done = files.practices;
     for file in files.whole {
@@ -215,9 +224,12 @@ pub fn finish(request: &Request, mut files: Files) -> Result<Written> {
     let truth = request.out.join("truth");
     let (truths, records): (Vec<_>, Vec<_>) = done.into_iter().partition(|(path, _)| path.starts_with(&truth));
     let rows: u64 = records.iter().map(|(_, rows)| rows).sum();
+    let targets = targets(world, &files.tally);
+    let path = request.out.join(REPORT);
+    fs::write(&path, report(request, &targets)).with_context(|| format!("failed to write {}", path.display()))?;
     write_manifest(request, &records, &truths, rows)?;
     fs::remove_file(request.out.join(INCOMPLETE)).context("failed to mark the folder as complete")?;
-    Ok(Written { files: records, people: request.people, rows })
+    Ok(Written { files: records, people: request.people, rows, targets })
 }
 
 fn write_manifest(request: &Request, records: &[(PathBuf, u64)], truths: &[(PathBuf, u64)], rows: u64) -> Result<()> {

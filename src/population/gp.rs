@@ -12,6 +12,7 @@ use super::people::{Person, Smoking};
 use super::rows::{NO_POSITION, Rows};
 use super::sheets::Sheets;
 use super::tables::{Sex, snomed_groups};
+use super::tally::Tally;
 use super::world::{World, years};
 use crate::day::Day;
 
@@ -119,6 +120,7 @@ fn filler_slots(first: u32) -> Vec<u32> {
 /// Appends rows of one person at one practice.
 struct Record<'a> {
     rows: &'a mut Rows,
+    tally: &'a mut Tally,
     place: u32,
     practice: u32,
     last: Day,
@@ -157,7 +159,8 @@ pub fn write_record(world: &World, person: &Person, place: u32, sheets: &mut She
     }
     let mut draw = Draw::new(world.seed, person.number, Subject::Gp);
     let last = Day(person.present.1.0 - 1);
-    let mut record = Record { rows: &mut sheets.gp_events, place, practice: practice as u32, last };
+    let mut record =
+        Record { rows: &mut sheets.gp_events, tally: &mut sheets.tally, place, practice: practice as u32, last };
     write_diagnoses(world, person, &mut draw, &mut record);
     write_states(world, person, &mut draw, &mut record);
     write_measurements(world, person, &mut draw, &mut record);
@@ -259,8 +262,12 @@ fn write_check(world: &World, person: &Person, body: &Body, day: Day, draw: &mut
     let diastolic = (systolic * 0.57 + draw.normal(0.0, 6.0)).round();
     record.value(day, code("systolic", 0), systolic * 10.0, Unit::Pressure);
     record.value(day, code("diastolic", 0), diastolic * 10.0, Unit::Pressure);
-    if draw.chance(0.5) {
-        record.value(day, code("bmi", 0), (body.bmi + draw.normal(0.0, 0.6)) * 10.0, Unit::Bmi);
+    if draw.chance(0.6) {
+        let bmi = body.bmi + draw.normal(0.0, 0.6);
+        if bmi >= 30.0 {
+            record.tally.obese(world, day);
+        }
+        record.value(day, code("bmi", 0), bmi * 10.0, Unit::Bmi);
         record.value(day, code("weight", 0), body.bmi * 28.5, Unit::Weight);
     }
     if draw.chance(0.6) {
@@ -292,24 +299,27 @@ fn write_check(world: &World, person: &Person, body: &Body, day: Day, draw: &mut
 
 /// Visits, each with rows that no model asks for.
 fn write_visits(world: &World, person: &Person, draw: &mut Draw, record: &mut Record) {
-    if person.present.0 >= person.present.1 {
-        return;
-    }
-    let (from, to) = person.present;
-    let age = person.age_on(Day((from.0 + to.0) / 2)).max(0);
-    let rate = world.rates.gp_visits.at(person.sex, age) * person.tempered(VISITS_FOLLOW);
-    for _ in 0..draw.poisson(rate * years(from, to)) {
-        let day = Day(draw.between(from.0, to.0 - 1));
-        let rows = draw.poisson(world.fillers_per_visit);
-        let late = if draw.chance(0.05) { draw.between(1, 45) } else { 0 };
-        let recorded = Day(day.0 + late);
-        for _ in 0..rows {
-            let bits = draw.bits();
-            let code = world.codes.fillers[bits as usize % FILLER_SLOTS];
-            // One row in four is a result with a number.
-            let value = (bits >> 30 == 0).then(|| i64::from(bits >> 14 & 0x7ff));
-            record.add(day, recorded, code, value, NO_POSITION);
+    for (from, to, age) in person.years_of_age() {
+        let mean = world.mean_tempered(VISITS_FOLLOW, person.sex, age, Day((from.0 + to.0) / 2));
+        let rate = world.rates.gp_visits.at(person.sex, age) * person.tempered(VISITS_FOLLOW) / mean;
+        for _ in 0..draw.poisson(rate * years(from, to)) {
+            let day = Day(draw.between(from.0, to.0 - 1));
+            record.tally.visit(world, person, day);
+            write_visit(world, day, draw, record);
         }
+    }
+}
+
+fn write_visit(world: &World, day: Day, draw: &mut Draw, record: &mut Record) {
+    let rows = draw.poisson(world.fillers_per_visit);
+    let late = if draw.chance(0.05) { draw.between(1, 45) } else { 0 };
+    let recorded = Day(day.0 + late);
+    for _ in 0..rows {
+        let bits = draw.bits();
+        let code = world.codes.fillers[bits as usize % FILLER_SLOTS];
+        // One row in four is a result with a number.
+        let value = (bits >> 30 == 0).then(|| i64::from(bits >> 14 & 0x7ff));
+        record.add(day, recorded, code, value, NO_POSITION);
     }
 }
 

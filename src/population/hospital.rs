@@ -3,23 +3,22 @@
 //! A person's admissions of all kinds are planned first and then taken in order of date, so that nobody is in two beds at
 //! once. What an emergency department saw of them is handed on to [`super::emergency`].
 
+use super::calibration::{EMERGENCY_FOLLOWS, PLANNED_FOLLOWS};
 use super::draw::{Draw, Subject};
 use super::episodes::{Spell, write_spell};
 use super::people::Person;
 use super::sheets::Sheets;
 use super::tables::{Row, Sex, number, rows, text};
+use super::tally::Tally;
 use super::world::{World, years};
 use crate::day::Day;
 
 /// Chance that an emergency admission is followed by another within 30 days of discharge.
-const READMISSION: f64 = 0.12;
+const READMISSION: f64 = 0.08;
 /// Emergency admissions in the last half year of life, beside the one that ends in death.
 const BEFORE_DEATH: f64 = 0.8;
 /// Share of deaths that end an admission.
 const DIES_IN_HOSPITAL: f64 = 0.55;
-/// Part of the rate of emergency admissions, and of planned ones, that follows frailty.
-const EMERGENCY_FOLLOWS: f64 = 0.85;
-const PLANNED_FOLLOWS: f64 = 0.4;
 
 /// How often something is the reason, by age group, sex and condition.
 pub struct Likelihood {
@@ -129,6 +128,30 @@ enum Reason {
     Delivery,
 }
 
+/// What a stay counts as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StayKind {
+    /// Day cases, births and regular attenders.
+    Short,
+    Emergency,
+    Stroke,
+    HeartAttack,
+    Other,
+}
+
+impl StayKind {
+    fn of(spell: &Spell) -> StayKind {
+        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| spell.primary.starts_with(prefix));
+        match spell {
+            _ if spell.class != "1" || spell.kind == "3" => StayKind::Short,
+            _ if !spell.emergency => StayKind::Other,
+            _ if starts(&["I61", "I63", "I64"]) => StayKind::Stroke,
+            _ if starts(&["I21"]) => StayKind::HeartAttack,
+            _ => StayKind::Emergency,
+        }
+    }
+}
+
 /// Someone who came through an emergency department and was admitted.
 pub struct Arrival {
     pub day: Day,
@@ -146,8 +169,13 @@ pub fn write_admissions(world: &World, person: &Person, sheets: &mut Sheets) -> 
     let mut waiting = planned.into_iter().rev().collect::<Vec<_>>();
     while let Some((wanted, reason)) = waiting.pop() {
         let latest = Day(person.present.1.0 - 1);
-        let day = if reason == Reason::LastAdmission { wanted.max(free_from).min(latest) } else { wanted };
-        // A bed is taken until discharge; what was planned for those days is called off.
+        // A bed is taken until discharge: an emergency comes after it, and what was planned for those days is called off.
+        let urgent = matches!(reason, Reason::Emergency | Reason::Readmission) && wanted < free_from;
+        let day = match reason {
+            Reason::LastAdmission => Day(wanted.0.max(free_from.0)).min(latest),
+            _ if urgent => Day(free_from.0 + draw.between(0, 10)),
+            _ => wanted,
+        };
         if day < free_from || day > latest {
             continue;
         }
@@ -158,22 +186,24 @@ pub fn write_admissions(world: &World, person: &Person, sheets: &mut Sheets) -> 
             let place = waiting.partition_point(|other| *other > again);
             waiting.insert(place, again);
         }
+        tally_spell(world, person, &spell, &mut sheets.tally);
         write_spell(world, person, &spell, &mut draw, sheets);
     }
     arrivals
 }
 
+fn tally_spell(world: &World, person: &Person, spell: &Spell, tally: &mut Tally) {
+    if spell.emergency {
+        tally.emergency(world, person, spell.admitted);
+    }
+    tally.stay(world, spell.admitted, spell.days, StayKind::of(spell), world.prices.stay(spell));
+}
+
 fn plan(world: &World, person: &Person, draw: &mut Draw) -> Vec<(Day, Reason)> {
     let mut planned = Vec::new();
-    for year in &world.financial_years {
-        let from = person.present.0.max(year.first);
-        let to = person.present.1.min(Day(year.last.0 + 1));
-        if from >= to {
-            continue;
-        }
+    for (from, to, age) in person.years_of_age() {
         let middle = Day((from.0 + to.0) / 2);
         let share = years(from, to);
-        let age = person.age_on(middle).max(0);
         let mut add = |count: u32, reason: Reason, draw: &mut Draw| {
             planned.extend((0..count).map(|_| (Day(draw.between(from.0, to.0 - 1)), reason)));
         };
@@ -198,8 +228,7 @@ fn emergency_rate(world: &World, person: &Person, age: i32, day: Day) -> f64 {
     let whole = world.rates.emergency_admissions.at(person.sex, age);
     let dying = world.rates.deaths.at(person.sex, age) * (DIES_IN_HOSPITAL + BEFORE_DEATH);
     let base = (whole * (1.0 - READMISSION) - dying).max(0.25 * whole);
-    let frailer = world.mean_frailty(person.sex, age, years(day, world.reference));
-    let mean = 1.0 - EMERGENCY_FOLLOWS + EMERGENCY_FOLLOWS * frailer;
+    let mean = world.mean_tempered(EMERGENCY_FOLLOWS, person.sex, age, day);
     base * world.deprivation(person.decile, person.sex, age) * person.tempered(EMERGENCY_FOLLOWS) / mean
 }
 
@@ -326,8 +355,10 @@ fn emergency_stay(mean_days: f64, age: i32, draw: &mut Draw) -> i32 {
     if draw.chance(same_day) {
         return 0;
     }
+    // A few stay for weeks, often because there is nowhere to go.
+    let held_up = if draw.chance(0.1) { 3.8 } else { 0.85 };
     let older = 0.45 + f64::from(age) * 0.0105;
-    (draw.exponential(mean_days * older) + 0.6) as i32
+    (draw.exponential(mean_days * older * held_up) + 0.6) as i32
 }
 
 fn planned_spell(world: &World, person: &Person, blank: Spell, draw: &mut Draw) -> Spell {
@@ -335,7 +366,7 @@ fn planned_spell(world: &World, person: &Person, blank: Spell, draw: &mut Draw) 
     let age = person.age_on(day);
     let reason = &world.electives[draw.weighted(world.electives.iter().map(|one| one.likelihood.of(person, age, day)))];
     let day_case = draw.chance(reason.day_case);
-    let older = 0.7 + f64::from(age) * 0.006;
+    let older = 1.2 + f64::from(age) * 0.01;
     let stay = if day_case { 0 } else { (draw.exponential(reason.stay_days * older) + 0.7) as i32 };
     Spell {
         days: stay,

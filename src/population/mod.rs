@@ -8,6 +8,7 @@
 //! own streams of random numbers, chunks of people are made in parallel, and files take them in order.
 
 mod calendar;
+mod calibration;
 mod conditions;
 mod draw;
 mod emergency;
@@ -20,12 +21,18 @@ mod outpatients;
 mod people;
 mod places;
 mod prescriptions;
+mod prices;
 mod register;
+mod report;
+mod residence;
 mod rows;
 mod sheets;
 mod social_care;
 mod tables;
+mod tally;
+mod targets;
 mod truth;
+mod turnover;
 mod world;
 mod write;
 
@@ -38,6 +45,7 @@ use serde::Serialize;
 use self::files::{Files, finish, prepare_folder};
 use self::people::Person;
 use self::sheets::Sheets;
+pub use self::targets::Target;
 use self::world::World;
 use crate::day::Day;
 
@@ -115,6 +123,8 @@ pub struct Written {
     pub files: Vec<(PathBuf, u64)>,
     pub people: u32,
     pub rows: u64,
+    /// Each published figure beside what was made, as in `synth-report.md`.
+    pub targets: Vec<Target>,
 }
 
 fn day_text<S: serde::Serializer>(day: &Day, serializer: S) -> Result<S::Ok, S::Error> {
@@ -154,7 +164,7 @@ pub fn generate(request: &Request, progress: &(dyn Fn(u64, u64) + Sync)) -> Resu
         ready = made?;
         next = until;
     }
-    finish(request, files)
+    finish(&world, request, files)
 }
 
 fn check(request: &Request) -> Result<()> {
@@ -171,7 +181,7 @@ fn check(request: &Request) -> Result<()> {
 
 /// Makes the people of a chunk and all their rows.
 fn make_chunk(world: &World, chunk: u32) -> (Vec<String>, Sheets) {
-    let mut sheets = Sheets::new(world.financial_years.len());
+    let mut sheets = Sheets::new(world);
     let first = chunk * CHUNK;
     let last = (first + CHUNK).min(world.people);
     let mut ids = Vec::with_capacity((last - first) as usize);
@@ -184,6 +194,7 @@ fn make_chunk(world: &World, chunk: u32) -> (Vec<String>, Sheets) {
         social_care::write_social_care(world, &person, &mut sheets);
         gp::write_record(world, &person, number - first, &mut sheets);
         prescriptions::write_prescriptions(world, &person, number - first, &mut sheets);
+        sheets.tally.person(world, &person);
         truth::write_truth(world, &person, &mut sheets.truth);
         ids.push(person.id);
     }

@@ -9,7 +9,9 @@ use super::world::{World, years};
 use crate::day::Day;
 
 /// Part of the rate of appointments that follows frailty.
-const FOLLOWS: f64 = 0.5;
+const FOLLOWS: f64 = 0.9;
+/// Longest time for which a course matters that began before the person was here.
+const RUN_IN_DAYS: i32 = 270;
 
 /// GP, A&E, another consultant, after an emergency admission, after an A&E attendance, self, other consultant-led, allied
 /// health professional, optometrist, other.
@@ -46,14 +48,11 @@ pub fn specialties(position: &dyn Fn(&str) -> Option<usize>) -> Vec<Specialty> {
 
 pub fn write_appointments(world: &World, person: &Person, sheets: &mut Sheets) {
     let mut draw = Draw::new(world.seed, person.number, Subject::Outpatients);
-    for year in &world.financial_years {
-        let from = person.present.0.max(year.first);
-        let to = person.present.1.min(Day(year.last.0 + 1));
-        if from >= to {
-            continue;
-        }
-        let age = person.age_on(Day((from.0 + to.0) / 2)).max(0);
-        let mut left = appointments(world, person, age, years(from, to), &mut draw);
+    // Courses under way on the first day began before it.
+    let earlier = (Day(person.present.0.0 - RUN_IN_DAYS), person.present.0, person.age_on(person.present.0).max(0));
+    let before = (person.present.0 > person.birth).then_some(earlier);
+    for (from, to, age) in before.into_iter().chain(person.years_of_age()) {
+        let mut left = appointments(world, person, age, (from, to), &mut draw);
         while left > 0 {
             let first = Day(draw.between(from.0, to.0 - 1));
             left -= write_course(world, person, first, age, left, &mut draw, sheets);
@@ -61,8 +60,9 @@ pub fn write_appointments(world: &World, person: &Person, sheets: &mut Sheets) {
     }
 }
 
-fn appointments(world: &World, person: &Person, age: i32, share: f64, draw: &mut Draw) -> u32 {
-    draw.poisson(world.rates.outpatients.at(person.sex, age) * person.tempered(FOLLOWS) * share)
+fn appointments(world: &World, person: &Person, age: i32, (from, to): (Day, Day), draw: &mut Draw) -> u32 {
+    let mean = world.mean_tempered(FOLLOWS, person.sex, age, Day((from.0 + to.0) / 2));
+    draw.poisson(world.rates.outpatients.at(person.sex, age) * person.tempered(FOLLOWS) / mean * years(from, to))
 }
 
 /// Writes one course and gives back how many appointments it took.
@@ -86,6 +86,7 @@ fn write_course(
         let first_visit = visit == 0 && !known_before;
         let last_visit = visit + 1 == visits;
         if let Some(index) = world.financial_years.iter().position(|year| year.holds(day))
+            && person.present.0 <= day
             && day < person.present.1
         {
             let attended = draw.weighted_word(&ATTENDED);
@@ -97,6 +98,7 @@ fn write_course(
                 (true, true) => "3",
                 (false, true) => "4",
             };
+            sheets.tally.appointment(world, person, day);
             let key = sheets.keys.next(person.number);
             sheets.outpatients[index]
                 .text(&person.id)

@@ -13,8 +13,8 @@ pub const DEATH_FOLLOWS_FRAILTY: f64 = 0.3;
 
 const OPT_OUT_SHARE: f64 = 0.031;
 const UNKNOWN_SEX_SHARE: f64 = 0.0003;
-const ARRIVAL_SHARE: f64 = 0.11;
-const LEAVER_SHARE: f64 = 0.045;
+pub const ARRIVAL_SHARE: f64 = 0.11;
+pub const LEAVER_SHARE: f64 = 0.045;
 const MOVER_SHARE: f64 = 0.12;
 
 /// White British, Irish, other White, mixed, Asian, Black, Chinese, other, not stated: letters and shares in hundredths.
@@ -78,6 +78,18 @@ pub struct Person {
 impl Person {
     pub fn age_on(&self, day: Day) -> i32 {
         (f64::from(day.0 - self.birth.0) / DAYS_PER_YEAR).floor() as i32
+    }
+
+    /// Each year of age in which the person is here: its first day here, the day after its last, and the age.
+    pub fn years_of_age(&self) -> impl Iterator<Item = (Day, Day, i32)> {
+        let (mut from, end) = self.present;
+        std::iter::from_fn(move || {
+            let start = from;
+            let age = self.age_on(start).max(0);
+            let birthday = self.birth.0 + (f64::from(age + 1) * DAYS_PER_YEAR).ceil() as i32;
+            from = Day(birthday.max(start.0 + 1)).min(end);
+            (start < end).then_some((start, from, age))
+        })
     }
 
     /// Whether the condition is present on the day and not resolved.
@@ -149,8 +161,9 @@ impl Person {
         let (sex, decile, frailty, birth) = (self.sex, self.decile, self.frailty, self.birth);
         let who = Bearer { sex, age, decile, frailty, birth, until, end };
         self.conditions = world.conditions.of_person(&who, &mut draw);
-        self.care_home_from = care_home_from(world, self, age, until, &mut draw);
-        self.palliative_from = palliative_from(self, end, &mut draw);
+        let demented = self.has(world.dementia, until);
+        self.care_home_from = world.residence.care_home_from(self, demented, age, until, &mut draw);
+        self.palliative_from = world.residence.palliative_from(self, world.reference, &mut draw);
         self.smoking = smoking(self, age, &mut draw);
     }
 }
@@ -180,11 +193,11 @@ struct Life {
 impl Life {
     /// Someone alive on the reference day, or dead before it, or born after it, in their expected proportions.
     fn make(world: &World, area: usize, draw: &mut Draw) -> Life {
-        let kind = draw.unit() * (1.0 + world.dead_share + world.born_share);
+        let kind = draw.unit() * (1.0 + world.turnover.dead_share + world.turnover.born_share);
         if kind < 1.0 {
             return Life::alive(world, area, draw);
         }
-        if kind < 1.0 + world.dead_share { Life::dead(world, area, draw) } else { Life::born(world, draw) }
+        if kind < 1.0 + world.turnover.dead_share { Life::dead(world, area, draw) } else { Life::born(world, draw) }
     }
 
     fn alive(world: &World, area: usize, draw: &mut Draw) -> Life {
@@ -202,8 +215,8 @@ impl Life {
         let death = Day(draw.between(world.first.0, world.reference.0 - 1));
         let mut found = age_and_sex(world, area, draw);
         for _ in 0..2_000 {
-            let chance = world.rates.deaths.at(found.0, (found.1 / DAYS_PER_YEAR) as i32);
-            if draw.chance(chance / 0.4) {
+            let chance = world.turnover.deaths.at(found.0, (found.1 / DAYS_PER_YEAR) as i32);
+            if draw.chance(chance / world.turnover.highest) {
                 break;
             }
             found = age_and_sex(world, area, draw);
@@ -275,28 +288,6 @@ fn other_practice(world: &World, home: usize, point: f64, draw: &mut Draw) -> us
     let near = (point + draw.normal(0.0, 0.05)).rem_euclid(1.0);
     let other = world.places.practice_at(if draw.chance(0.7) { near } else { draw.unit() });
     if other == home { (home + 1) % world.places.practices.len() } else { other }
-}
-
-/// Care-home residence follows age, dementia and frailty; the share by age is the published one.
-fn care_home_from(world: &World, person: &Person, age: i32, until: Day, draw: &mut Draw) -> Option<Day> {
-    let share = world.rates.care_home_share.at(person.sex, age);
-    let of_sex = if person.sex == Sex::Female { 1.2 } else { 0.75 };
-    let dementia = person.has(world.dementia, until);
-    let of_dementia = if dementia { 4.0 } else { 0.5 };
-    let chance = (share * of_sex * of_dementia * person.tempered(0.5)).min(0.75);
-    draw.chance(chance).then(|| Day(until.0 - draw.exponential(2.2 * DAYS_PER_YEAR) as i32 - 1))
-}
-
-/// Four in ten of those who die are known to be dying for some time before.
-fn palliative_from(person: &Person, end: Day, draw: &mut Draw) -> Option<Day> {
-    let known = draw.chance(0.4);
-    let days = draw.exponential(150.0) as i32 + 7;
-    let stray = draw.chance(if person.age_on(end) >= 65 { 0.006 } else { 0.0005 });
-    match person.death {
-        Some(death) if known && person.age_on(death) >= 18 => Some(Day(death.0 - days)),
-        None if stray => Some(Day(end.0 - days)),
-        _ => None,
-    }
 }
 
 fn smoking(person: &Person, age: i32, draw: &mut Draw) -> Smoking {

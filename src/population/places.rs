@@ -147,6 +147,15 @@ impl Places {
         (district.trust, draw.word(district.sites))
     }
 
+    /// Position of an area's district, in the order of [`Places::district_names`].
+    pub fn district(&self, area: usize) -> usize {
+        self.area_districts[area]
+    }
+
+    pub fn district_names() -> impl Iterator<Item = &'static str> {
+        DISTRICTS.iter().map(|district| district.name)
+    }
+
     /// The council that an area belongs to.
     pub fn council(&self, area: usize) -> &'static str {
         if DISTRICTS[self.area_districts[area]].name == "Medway" { "821" } else { "820" }

@@ -8,6 +8,7 @@ use super::people::{DAYS_PER_YEAR, Person};
 use super::rows::Rows;
 use super::sheets::Sheets;
 use super::tables::{number, rows, text};
+use super::tally::Tally;
 use super::world::{World, years};
 use crate::day::Day;
 
@@ -15,7 +16,7 @@ use crate::day::Day;
 const FOLLOWS: f64 = 0.45;
 
 /// Brings items a head to what is published: people take more for reasons that are not among the conditions.
-const OTHERS: f64 = 1.6;
+const OTHERS: [f64; 4] = [1.75, 2.95, 3.05, 3.5];
 
 /// What follows the nine characters of the chemical: product, strength and equivalent.
 const PRESENTATIONS: [&str; 3] = ["AAABAB", "AAADAD", "BBABAB"];
@@ -69,7 +70,10 @@ impl Pharmacy {
 
 /// Appends issues to one person at one practice.
 struct Chart<'a> {
+    world: &'a World,
+    person: &'a Person,
     rows: &'a mut Rows,
+    tally: &'a mut Tally,
     place: u32,
     practice: u32,
 }
@@ -77,6 +81,7 @@ struct Chart<'a> {
 impl Chart<'_> {
     fn issue(&mut self, day: Day, drug: &Drug, presentation: u32, draw: &mut Draw) {
         let pence = drug.pence + i64::from(draw.between(-4, 6)) * drug.pence / 100;
+        self.tally.item(self.world, self.person, day, pence);
         self.rows
             .listed(self.place)
             .listed(self.practice)
@@ -95,7 +100,14 @@ pub fn write_prescriptions(world: &World, person: &Person, place: u32, sheets: &
         return;
     }
     let mut draw = Draw::new(world.seed, person.number, Subject::Prescriptions);
-    let mut chart = Chart { rows: &mut sheets.prescriptions, place, practice: practice as u32 };
+    let mut chart = Chart {
+        world,
+        person,
+        rows: &mut sheets.prescriptions,
+        tally: &mut sheets.tally,
+        place,
+        practice: practice as u32,
+    };
     let day_of_month = draw.between(0, 27);
     for drug in &world.pharmacy.repeats {
         if let Some((from, to)) = course_of_repeat(person, drug, &mut draw) {
@@ -130,7 +142,7 @@ fn course_of_repeat(person: &Person, drug: &Drug, draw: &mut Draw) -> Option<(Da
         return Some((start.max(present_from), end.min(resolved)));
     }
     let age = person.age_on(Day((present_from.0 + present_to.0) / 2)).max(0);
-    let chance = drug.by_age[age_group(age)] * OTHERS * person.tempered(FOLLOWS);
+    let chance = drug.by_age[age_group(age)] * OTHERS[age_group(age)] * person.tempered(FOLLOWS);
     if !draw.chance(chance.min(0.9)) {
         return None;
     }

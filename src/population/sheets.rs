@@ -2,6 +2,8 @@
 
 use super::layouts;
 use super::rows::Rows;
+use super::tally::Tally;
+use super::world::World;
 use crate::day::{Day, Month};
 
 /// Rows by table; tables that are cut by financial year have one entry a year.
@@ -16,10 +18,12 @@ pub struct Sheets {
     pub prescriptions: Rows,
     pub truth: Rows,
     pub keys: Keys,
+    pub tally: Tally,
 }
 
 impl Sheets {
-    pub fn new(years: usize) -> Sheets {
+    pub fn new(world: &World) -> Sheets {
+        let years = world.financial_years.len();
         let yearly = |layout| (0..years).map(|_| Rows::new(layout)).collect();
         Sheets {
             register: Rows::new(layouts::REGISTER),
@@ -32,6 +36,7 @@ impl Sheets {
             prescriptions: Rows::new(layouts::PRESCRIPTIONS),
             truth: Rows::new(layouts::TRUTH_PEOPLE),
             keys: Keys { person: u32::MAX, used: 0 },
+            tally: world.new_tally(),
         }
     }
 }

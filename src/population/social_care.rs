@@ -6,7 +6,7 @@
 use super::draw::{Draw, Subject};
 use super::people::{DAYS_PER_YEAR, Person};
 use super::sheets::Sheets;
-use super::tables::{Sex, number, rows, text};
+use super::tables::Sex;
 use super::world::World;
 use crate::day::Day;
 
@@ -29,28 +29,6 @@ struct Event {
     outcome: &'static str,
 }
 
-/// Unit prices from the cost table, in pence.
-pub struct Prices {
-    nursing_day: i64,
-    residential_day: i64,
-    short_term_day: i64,
-}
-
-impl Prices {
-    pub fn load() -> Prices {
-        let table = rows(include_str!("tables/unit_costs.csv"));
-        let pence = |activity: &str| {
-            let row = table.iter().find(|row| text(row, "activity") == activity);
-            (number(row.expect("the activity has a price"), "gbp") * 100.0).round() as i64
-        };
-        Prices {
-            nursing_day: pence("ASC nursing home day"),
-            residential_day: pence("ASC residential home day"),
-            short_term_day: pence("ASC short-term support day"),
-        }
-    }
-}
-
 pub fn write_social_care(world: &World, person: &Person, sheets: &mut Sheets) {
     let mut draw = Draw::new(world.seed, person.number, Subject::SocialCare);
     let mut events = Vec::new();
@@ -63,6 +41,9 @@ pub fn write_social_care(world: &World, person: &Person, sheets: &mut Sheets) {
     events.sort_by_key(|event| (event.start, event.kind));
     let client = Client::of(world, person, &mut draw);
     for (number, event) in events.iter().enumerate() {
+        if let Some(service) = &event.service {
+            sheets.tally.support(world, event.start, event.end, service.kind.starts_with("Long"));
+        }
         write_event(world, person, &client, event, number, sheets);
     }
 }
@@ -102,10 +83,10 @@ fn outcome(end: Option<Day>) -> &'static str {
 fn home_care_share(age: i32) -> f64 {
     match age {
         ..18 => 0.0,
-        18..65 => 0.009,
-        65..75 => 0.022,
-        75..85 => 0.065,
-        _ => 0.17,
+        18..65 => 0.0092,
+        65..75 => 0.046,
+        75..85 => 0.149,
+        _ => 0.395,
     }
 }
 
@@ -173,9 +154,9 @@ fn plan_short_term(world: &World, person: &Person, draw: &mut Draw, events: &mut
     let yearly = match age {
         ..18 => 0.0,
         18..65 => 0.0015,
-        65..75 => 0.012,
-        75..85 => 0.035,
-        _ => 0.08,
+        65..75 => 0.0098,
+        75..85 => 0.0285,
+        _ => 0.065,
     };
     let span = f64::from(person.present.1.0 - person.present.0.0).max(0.0) / DAYS_PER_YEAR;
     for _ in 0..draw.poisson(yearly * person.tempered(0.8) * span).min(6) {

@@ -17,7 +17,7 @@ impl ByAge {
         self.0[sex as usize][age.clamp(0, AGES as i32 - 1) as usize]
     }
 
-    fn from_fn(mut rate: impl FnMut(Sex, i32) -> f64) -> ByAge {
+    pub fn from_fn(mut rate: impl FnMut(Sex, i32) -> f64) -> ByAge {
         let mut rates = [[0.0; AGES]; 2];
         for sex in [Sex::Female, Sex::Male] {
             for age in 0..AGES as i32 {
@@ -61,7 +61,7 @@ pub fn number(row: &Row, column: &str) -> f64 {
 }
 
 /// First and last age of a band such as `5-9`, `0` or `85+`.
-fn band(text: &str) -> (i32, i32) {
+pub fn band(text: &str) -> (i32, i32) {
     let whole = |part: &str| part.parse().unwrap_or_else(|_| panic!("age band {text:?}"));
     if let Some(first) = text.strip_suffix('+') {
         return (whole(first), AGES as i32);
@@ -69,7 +69,7 @@ fn band(text: &str) -> (i32, i32) {
     text.split_once('-').map_or_else(|| (whole(text), whole(text)), |(first, last)| (whole(first), whole(last)))
 }
 
-fn sex_of(row: &Row) -> Sex {
+pub fn sex_of(row: &Row) -> Sex {
     if text(row, "sex") == "F" { Sex::Female } else { Sex::Male }
 }
 

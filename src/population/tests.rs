@@ -70,3 +70,31 @@ fn counts_are_those_of_the_files() {
     assert!(counted >= 1_200);
     assert_eq!(written.rows, written.files.iter().map(|(_, rows)| rows).sum::<u64>());
 }
+
+/// One population for all published figures: no files, and few rows that mean nothing.
+#[test]
+fn what_is_made_lies_near_what_is_published() {
+    let request = Request { rows_per_person: 1, ..Request::new(100_000, 7, "unused".into()) };
+    let world = World::new(&request);
+    let chunks = request.people.div_ceil(CHUNK);
+    let tallies = (0..chunks).into_par_iter().map(|chunk| make_chunk(&world, chunk).1.tally);
+    let tally = tallies.reduce(
+        || world.new_tally(),
+        |mut sum, part| {
+            sum.add(&part);
+            sum
+        },
+    );
+    let targets = targets::targets(&world, &tally);
+    let promised = targets.iter().filter(|target| target.within.is_some()).count();
+    assert!(promised > 130, "{promised} figures are promised");
+    let missed: Vec<String> = targets
+        .iter()
+        .filter(|target| !target.holds())
+        .map(|target| format!("{}: {:.4} for {:.4}", target.what, target.made, target.published.unwrap_or(0.0)))
+        .collect();
+    assert!(missed.is_empty(), "{missed:#?}");
+    // The share of cost is the one figure with a range: between 45 and 55 in 100.
+    let dearest = 100.0 * tally.cost_share_of_top(0.05);
+    assert!((45.0..=55.0).contains(&dearest), "{dearest}");
+}

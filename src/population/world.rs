@@ -11,8 +11,11 @@ use super::outpatients::{Specialty, specialties};
 use super::people::DEATH_FOLLOWS_FRAILTY;
 use super::places::Places;
 use super::prescriptions::Pharmacy;
-use super::social_care::Prices;
+use super::prices::Prices;
+use super::residence::Residence;
 use super::tables::{AGES, Rates, Sex};
+use super::tally::Tally;
+use super::turnover::Turnover;
 use crate::day::Day;
 
 pub struct World {
@@ -37,12 +40,11 @@ pub struct World {
     pub dementia: usize,
     pub kidney_disease: Option<usize>,
     pub learning_disability: Option<usize>,
+    pub residence: Residence,
     pub prices: Prices,
     /// Running totals of each area's women and then men by age band.
     pub age_sex_totals: Vec<Vec<f64>>,
-    /// People who died in the history, and who were born in the follow-up, for one alive at the reference day.
-    pub dead_share: f64,
-    pub born_share: f64,
+    pub turnover: Turnover,
     /// Emergency admissions by tenth of deprivation over the county's mean, by sex and age.
     deprivation: Vec<[[f64; AGES]; 2]>,
     /// GP rows without meaning for any model, for one visit.
@@ -59,7 +61,11 @@ impl World {
         let (causes, electives, specialties) = (causes(&position), electives(&position), specialties(&position));
         let pharmacy = Pharmacy::load(&position);
         let codes = GpCodes::load(&conditions);
-        let (deaths, births) = turnover(&rates, &population);
+        let history = years(request.first_day, Day(request.last_day.0 + 1));
+        let follow_up = f64::from(request.follow_up_days) / super::people::DAYS_PER_YEAR;
+        let turnover = Turnover::new(&rates, &population, history, follow_up);
+        let dementia = position("dementia").expect("dementia is among the conditions");
+        let residence = Residence::new(&rates, &conditions, &population, dementia);
         let reference = Day(request.last_day.0 + 1);
         let last = Day(request.last_day.0 + request.follow_up_days as i32);
         World {
@@ -73,10 +79,10 @@ impl World {
             kidney_disease: position("chronic_kidney_disease"),
             learning_disability: position("learning_disability"),
             prices: Prices::load(),
-            dementia: position("dementia").expect("dementia is among the conditions"),
+            dementia,
+            residence,
             age_sex_totals: age_sex_totals(&places),
-            dead_share: deaths * years(request.first_day, reference),
-            born_share: births * years(reference, Day(last.0 + 1)),
+            turnover,
             deprivation: deprivation(&rates, &population),
             fillers_per_visit: fillers_per_visit(request.rows_per_person),
             practice_codes: Arc::new(places.practices.iter().map(|practice| practice.code.clone()).collect()),
@@ -96,6 +102,15 @@ impl World {
         self.deprivation[usize::from(decile) - 1][sex as usize][age.clamp(0, AGES as i32 - 1) as usize]
     }
 
+    pub fn new_tally(&self) -> Tally {
+        Tally::new(self.conditions.list.len(), Places::district_names().count())
+    }
+
+    /// Mean over people of an age on a day of a rate of which a part follows frailty.
+    pub fn mean_tempered(&self, follows: f64, sex: Sex, age: i32, day: Day) -> f64 {
+        1.0 - follows + follows * self.mean_frailty(sex, age, years(day, self.reference))
+    }
+
     /// How much frailer people of an age were, some years before the reference day, than those who reach it.
     ///
     /// Those who died on the way were frailer than the rest, so rates of earlier years are divided by this.
@@ -103,8 +118,10 @@ impl World {
         if years_to_reference <= 0.0 {
             return 1.0;
         }
-        let whole = years_to_reference.ceil() as i32;
-        let survives: f64 = (0..whole).map(|year| 1.0 - self.rates.deaths.at(sex, age + year)).product();
+        let whole = years_to_reference.floor();
+        let lives = |year: i32| 1.0 - self.rates.deaths.at(sex, age + year);
+        let of_part_year = lives(whole as i32).powf(years_to_reference - whole);
+        let survives = (0..whole as i32).map(lives).product::<f64>() * of_part_year;
         let frailty_of_dead = 1.0 + DEATH_FOLLOWS_FRAILTY / self.frailty_shape;
         survives + (1.0 - survives) * frailty_of_dead
     }
@@ -113,19 +130,6 @@ impl World {
 /// Years between two days, the second not counted.
 pub fn years(from: Day, to: Day) -> f64 {
     f64::from(to.0 - from.0) / super::people::DAYS_PER_YEAR
-}
-
-fn turnover(rates: &Rates, population: &Population) -> (f64, f64) {
-    let (mut people, mut deaths, mut newborn) = (0.0, 0.0, 0.0);
-    for sex in [Sex::Female, Sex::Male] {
-        for age in 0..AGES {
-            let count: f64 = population.0[sex as usize][age].iter().sum();
-            people += count;
-            deaths += count * rates.deaths.at(sex, age as i32);
-            newborn += if age == 0 { count } else { 0.0 };
-        }
-    }
-    (deaths / people, newborn / people)
 }
 
 fn age_sex_totals(places: &Places) -> Vec<Vec<f64>> {

@@ -4,6 +4,7 @@
 //! its coefficient, hierarchies, a sum of whole numbers. Kinds differ only in what is published of the sum. Nothing
 //! here knows a file format.
 
+pub mod fidelity;
 pub mod given;
 pub mod people;
 

@@ -1,8 +1,8 @@
 //! Hand-worked cases: every folder of `tests/cases/` is one, and adding one needs no Rust.
 //!
 //! - `case.toml` opens with a comment that says what is shown and how the answer was worked out. Below it stand the
-//!   first keys of a settings file: `as_of`, `models`, where needed `cohorts` and `[limits]`. The rest of the settings
-//!   follows from the files that are there.
+//!   first keys of a settings file: `as_of` on one line, `models`, where needed `cohorts` and `[limits]`. The rest of the
+//!   settings follows from the files that are there. Of several days each is run alone.
 //! - `register.csv`, `opt_outs.csv`, `practices.csv` and sources such as `hes_apc_2015.csv` are named for their layout
 //!   and hold only the columns that matter; the runner adds the layout's other columns, empty.
 //! - `models/` is laid over the shipped models. `edits.csv` makes files of shipped ones: `shipped` with `from` replaced by
@@ -48,15 +48,24 @@ fn check_case(case: &Path, library: &Library) -> Vec<String> {
     copy_folder(&case.join("models"), &models);
     edit_shipped(case, &models);
     let mut layouts = library.layouts.clone();
-    let own = Library::load(Some(&models)).unwrap().unwrap_or_else(|problems| panic!("{}: {problems:?}", case.display()));
+    let own =
+        Library::load(Some(&models)).unwrap().unwrap_or_else(|problems| panic!("{}: {problems:?}", case.display()));
     layouts.extend(own.layouts);
     let layouts: BTreeMap<String, LayoutFile> =
         layouts.into_iter().map(|(id, text)| (id, LayoutFile::parse(&text.file, &text.text).unwrap())).collect();
-    let settings = write(&work.path().join("riskstrat.toml"), lay_out(case, &head, &layouts, work.path()));
-    match run_settings(&settings, Some(&models)) {
-        Err(failure) => vec![format!("exit code {}: {failure}", failure.exit_code())],
-        Ok(_) => compare(case, &work.path().join("out")),
+    let settings = lay_out(case, &head, &layouts, work.path());
+    for day in settings.lines().find_map(|line| line.strip_prefix("as_of = ")).unwrap_or("").split(", ") {
+        let day = day.trim_matches(['[', ']']);
+        let of_day = settings.lines().map(|line| match line.starts_with("as_of = ") {
+            true => format!("as_of = {day}\n"),
+            false => format!("{line}\n"),
+        });
+        let path = write(&work.path().join("riskstrat.toml"), of_day.collect::<String>());
+        if let Err(failure) = run_settings(&path, Some(&models)) {
+            return vec![format!("as of {day}: exit code {}: {failure}", failure.exit_code())];
+        }
     }
+    compare(case, &work.path().join("out"))
 }
 
 /// Makes files of shipped ones.

@@ -1,0 +1,43 @@
+//! Several as-of days in one run.
+
+use std::path::Path;
+
+use crate::common::{files_under, run_settings, write};
+
+const REGISTER: &str = "person_id,birth_year_month,sex,practice_code,registration_start,registration_end,death_date,\
+                        lsoa11,ethnic_category,imd_score,imd_decile\n\
+                        p1,1950-01,1,G82001,2000-01-01,,,E01000001,A,20.5,5\n\
+                        p2,1940-01,2,G82001,2000-01-01,,2016-02-10,E01000001,A,20.5,5\n";
+const GP_EVENTS: &str = "person_id,event_date,recorded_date,value,snomed_code,practice_code\n\
+                         p1,2016-01-20,2016-01-20,,44054006,G82001\n\
+                         p1,2016-03-20,2016-03-20,,195967001,G82001\n";
+
+fn settings(folder: &Path, as_of: &str) -> std::path::PathBuf {
+    write(&folder.join("register.csv"), REGISTER);
+    write(&folder.join("gp_events.csv"), GP_EVENTS);
+    let text = format!(
+        "format = 1\nas_of = {as_of}\nout = \"out\"\nmodels = [\"cpm\"]\n\
+         [register]\nlayout = \"register\"\nfiles = [\"register.csv\"]\n[opt_outs]\napplied_upstream = \"by us\"\n\
+         [[source]]\nname = \"gp_events\"\nlayout = \"gp_events\"\nfiles = [\"gp_events.csv\"]\n"
+    );
+    write(&folder.join("riskstrat.toml"), text)
+}
+
+#[test]
+fn a_run_over_a_list_of_days_publishes_what_each_day_alone_would() {
+    let days = ["2016-01-31", "2016-02-29", "2016-03-31"];
+    let together = tempfile::tempdir().unwrap();
+    let report = run_settings(&settings(together.path(), &format!("{days:?}")), None);
+    let report = report.unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(report.published.len(), days.len());
+    for day in days {
+        let alone = tempfile::tempdir().unwrap();
+        run_settings(&settings(alone.path(), &format!("\"{day}\"")), None).unwrap();
+        let (together, alone) = (files_under(&together.path().join("out").join(day)), files_under(&alone.path().join("out").join(day)));
+        for file in ["scores.parquet", "not_scored.parquet"] {
+            assert!(together[file] == alone[file], "{file} of {day}");
+        }
+    }
+    let left: Vec<_> = std::fs::read_dir(together.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), days.len(), "nothing but the runs: {left:?}");
+}
