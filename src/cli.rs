@@ -76,6 +76,27 @@ pub enum Command {
         #[arg(long, default_value = "native", value_name = "FORMAT")]
         format: String,
     },
+    /// Why a person has a score: every term, the events behind it, and what would change the band
+    Explain {
+        /// The published run: a folder such as out/2016-04-01
+        #[arg(long, value_name = "DIR")]
+        run: PathBuf,
+        /// The pseudonym
+        #[arg(long, value_name = "PERSON")]
+        person: String,
+        /// One model only
+        #[arg(long, value_name = "ID")]
+        model: Option<String>,
+        /// Which conditions of this cohort's rule the person meets, and which not
+        #[arg(long, value_name = "COHORT")]
+        why_not: Option<String>,
+        /// The settings file that the run was made with [default: riskstrat.toml beside the folder of runs]
+        #[arg(long, value_name = "SETTINGS")]
+        settings: Option<PathBuf>,
+        /// Also the terms that add nothing
+        #[arg(long)]
+        all: bool,
+    },
     /// Score values typed by hand with one model, for checking at a desk
     Score {
         /// The model's id

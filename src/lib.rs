@@ -26,7 +26,11 @@ pub mod population;
 
 pub mod output;
 
-pub mod cli;
 pub mod demo;
-pub mod run;
 pub mod settings;
+
+pub mod run;
+
+pub mod explain;
+
+pub mod cli;

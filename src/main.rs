@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use riskstrat::cli::{Cli, Command, ModelsCommand};
 use riskstrat::demo;
+use riskstrat::explain::{self, PublishedRun};
 use riskstrat::model::check::{check, nearest};
 use riskstrat::model::describe::describe;
 use riskstrat::model::library::Library;
@@ -51,6 +52,20 @@ fn command(cli: &Cli) -> Result<(), Failure> {
             request.rows_per_person = *rows_per_person;
             request.format = format_named(format)?;
             make_population(&request)
+        }
+        Command::Explain { run, person, model, why_not, settings, all } => {
+            let settings = settings.clone().unwrap_or_else(|| run.join("../../riskstrat.toml"));
+            let prepared = prepare(&settings, over)?;
+            let published = PublishedRun::open(run, person).map_err(Failure::Data)?;
+            if let Some(cohort) = why_not {
+                let held = explain::why_not(&prepared, &published, cohort).map_err(Failure::Data)?;
+                print!("{}", report::why_not_in_words(cohort, &held));
+                return Ok(());
+            }
+            let answer =
+                explain::explain(&prepared, &published, person, model.as_deref(), &|_| ()).map_err(Failure::Data)?;
+            print!("{}", report::explanation_in_words(&answer, *all));
+            Ok(())
         }
         Command::Score { model, given } => score_given(model, given, over),
     }

@@ -105,6 +105,28 @@ impl Spine {
         self.ids.len()
     }
 
+    /// The spine of one person alone.
+    pub fn only(&self, person: u32) -> Spine {
+        let place = person as usize;
+        let periods = self.registration_starts[place] as usize..self.registration_starts[place + 1] as usize;
+        let word = |column: &WordColumn| WordColumn { words: column.words.clone(), places: vec![column.places[place]] };
+        let mut spine = Spine {
+            ids: vec![self.ids[place].clone()],
+            births: vec![self.births[place]],
+            sexes: vec![self.sexes[place]],
+            deaths: vec![self.deaths[place]],
+            registration_starts: vec![0, periods.len() as u32],
+            registrations: self.registrations[periods].to_vec(),
+            practices: self.practices.clone(),
+            areas: word(&self.areas),
+            words: self.words.iter().map(|(name, column)| (name.clone(), word(column))).collect(),
+            numbers: self.numbers.iter().map(|(name, column)| (name.clone(), vec![column[place]])).collect(),
+            keys: Keys::default(),
+        };
+        spine.index(&[]).expect("one person has one key");
+        spine
+    }
+
     pub fn find(&self, key: u128) -> Found {
         self.keys.find(key)
     }

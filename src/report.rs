@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use riskstrat::explain::{Answer, ConditionHeld, Explanation};
 use riskstrat::model::Model;
 use riskstrat::run::{DateReport, Report};
 use riskstrat::score::given::GivenScore;
@@ -122,6 +123,61 @@ pub fn given_in_words(model: &Model, scored: &GivenScore) -> String {
             scored.band.as_ref().map(|band| format!(", band {band}")).unwrap_or_default()
         ),
     );
+    text
+}
+
+pub fn explanation_in_words(answer: &Answer, all: bool) -> String {
+    let mut text = String::new();
+    match answer {
+        Answer::NotScored(reasons) => {
+            reasons.iter().for_each(|(model, reason)| line(&mut text, format!("{model}: not scored: {reason}")));
+        }
+        Answer::Scored(explanations) => {
+            explanations.iter().for_each(|explanation| explained(&mut text, explanation, all));
+        }
+    }
+    text
+}
+
+fn explained(out: &mut String, explanation: &Explanation, all: bool) {
+    line(out, format!("{}: {}", explanation.model, explanation.title));
+    line(out, format!("{:>16}  intercept", explanation.intercept.to_string()));
+    for term in explanation.terms.iter().filter(|term| all || term.points.0 != 0) {
+        line(out, format!("{:>16}  {}", term.points.to_string(), term.label));
+        line(out, format!("{:18}{} x {}: {}", "", term.coefficient, term.value, term.how));
+        let listed = 12;
+        for event in term.events.iter().rev().take(listed) {
+            line(out, format!("{:20}{}  {}: {}", "", event.day, event.stream, event.what));
+        }
+        if term.events.len() > listed {
+            line(out, format!("{:20}and {} earlier", "", term.events.len() - listed));
+        }
+    }
+    line(out, format!("{:>16}  linear predictor, as published", explanation.linear_predictor.to_string()));
+    let band = explanation.band.as_ref().map(|band| format!(", band {band}")).unwrap_or_default();
+    let fidelity = explanation.fidelity.as_ref().map(|grade| format!(", fidelity {grade}")).unwrap_or_default();
+    let rank = explanation.rank.map(|rank| format!(", rank {rank} of {}", explanation.ranked)).unwrap_or_default();
+    line(out, format!("{:>16.6}  score{rank}{band}{fidelity}", explanation.score));
+    for change in &explanation.moves {
+        let how = change.change.as_deref().unwrap_or("no single term does it");
+        line(out, format!("{:18}band {} is {} away: {how}", "", change.to_band, change.distance));
+    }
+    line(out, String::new());
+}
+
+pub fn why_not_in_words(cohort: &str, held: &[ConditionHeld]) -> String {
+    let mut text = String::new();
+    let failed = held.iter().filter(|condition| !condition.holds).count();
+    line(&mut text, format!("cohort {cohort}: {failed} of {} conditions do not hold", held.len()));
+    for condition in held {
+        let values: Vec<String> = condition
+            .values
+            .iter()
+            .map(|(name, value)| format!("{name} = {}", if value.is_empty() { "nothing" } else { value }))
+            .collect();
+        let mark = if condition.holds { "holds" } else { "FAILS" };
+        line(&mut text, format!("  {mark}  {}   [{}]", condition.condition, values.join(", ")));
+    }
     text
 }
 

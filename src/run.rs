@@ -309,6 +309,11 @@ fn decides(settings: &Settings, text: &str, library: &Library, layouts: &BTreeSe
 }
 
 impl Prepared {
+    /// What decides the outputs, as far as it is known before the inputs are read.
+    pub fn decided(&self) -> &Decides {
+        &self.decides
+    }
+
     /// All inputs, the small tables first.
     pub fn inputs(&self) -> impl Iterator<Item = &Input> {
         std::iter::once(&self.register).chain(&self.opt_outs).chain(&self.practices).chain(&self.sources)

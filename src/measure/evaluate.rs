@@ -129,6 +129,22 @@ impl<'a> Evaluator<'a> {
         self.finish(person, as_of, scratch);
     }
 
+    /// The events that counted for a measure in the last evaluation, as places in the slice.
+    pub fn events_behind(&self, measure: usize, events: &[Event], as_of: Day, scratch: &Scratch) -> Vec<usize> {
+        let counts = |event: &Event| {
+            let concept = event.concept as usize;
+            let operations = self.operations.starts[concept] as usize..self.operations.starts[concept + 1] as usize;
+            event.is_known_on(as_of.0)
+                && self.operations.operations[operations].iter().any(|operation| {
+                    let (first, last) = scratch.windows[operation.window as usize];
+                    operation.measure as usize == measure
+                        && (first..=last).contains(&event.day)
+                        && (operation.amount_min..=operation.amount_max).contains(&event.amount)
+                })
+        };
+        events.iter().enumerate().filter(|(_, event)| counts(event)).map(|(place, _)| place).collect()
+    }
+
     fn place_windows(&self, events: &[Event], as_of: Day, scratch: &mut Scratch) {
         scratch.anchors[0] = as_of.0;
         for (number, planned) in self.plan.anchors.iter().enumerate() {

@@ -123,6 +123,44 @@ impl Plan {
         self.streams.binary_search_by(|stream| stream.name.as_str().cmp(name)).ok()
     }
 
+    /// The same plan with concepts that keep the whole code of every field, so that events can be told apart in an
+    /// explanation. Values do not change.
+    pub fn keeping_codes(mut self) -> Plan {
+        let places: Vec<Option<String>> = self
+            .measures
+            .iter()
+            .map(|planned| told_apart(&planned.measure.take).map(|(field, _)| field.to_owned()))
+            .collect();
+        for stream in &mut self.streams {
+            stream.fields.iter_mut().for_each(|field| field.characters = ALL_CHARACTERS);
+        }
+        for (number, field) in places.into_iter().enumerate() {
+            if let Some(field) = field {
+                let stream = self.measures[number].stream;
+                self.measures[number].code = self.code_place(stream, &field).expect("coded fields were collected");
+            }
+        }
+        self
+    }
+
+    /// The measures that a node is made of, in order, each once.
+    pub fn measures_of(&self, node: usize) -> Vec<usize> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![node];
+        while let Some(node) = open.pop() {
+            match &self.nodes[node] {
+                Node::Measure(number) => drop(found.insert(*number)),
+                Node::Product(of) | Node::SumOf(of) | Node::CountTrue(of) | Node::AnyTrue(of) | Node::AllTrue(of) => {
+                    open.extend(of)
+                }
+                Node::Ratio(of, over) => open.extend([of, over]),
+                Node::Not(of) | Node::Stepped(of, _) => open.push(*of),
+                Node::AgeYears | Node::Sex(_) | Node::Number(_) | Node::WordIn(..) => {}
+            }
+        }
+        found.into_iter().collect()
+    }
+
     /// A predicate's stream and its place there.
     pub fn predicate(&self, predicate: &Predicate) -> Option<(usize, usize)> {
         let stream = self.stream(&predicate.stream)?;

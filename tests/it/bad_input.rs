@@ -129,7 +129,6 @@ fn told(failure: &Failure, folder: &Path) -> (u8, String) {
     (failure.exit_code(), message.replace(&*folder.to_string_lossy(), "FOLDER"))
 }
 
-
 fn gz(text: &str) -> Vec<u8> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(text.as_bytes()).unwrap();
@@ -157,15 +156,11 @@ fn all_missing_columns_of_all_files_are_named_with_the_nearest_that_are_there() 
 fn a_file_that_ends_in_the_middle_of_a_row_is_refused_with_the_row() {
     let (code, message) = refused(|body| body.put("gp_events.csv", &GP_EVENTS[..GP_EVENTS.len() - 30]));
     assert_eq!(code, 4);
-    let expected =
-        "source \"gp_events\": gp_events.csv ends in the middle of row 4: 3 fields, the header has 6";
+    let expected = "source \"gp_events\": gp_events.csv ends in the middle of row 4: 3 fields, the header has 6";
     assert_eq!(message, expected);
     let (code, message) = refused(|body| body.put("gp_events.csv", format!("{GP_EVENTS}\"PSEUDO-A,2015")));
     assert_eq!(code, 4);
-    assert_eq!(
-        message,
-        "source \"gp_events\": gp_events.csv ends in the middle of row 5: a quote is still open"
-    );
+    assert_eq!(message, "source \"gp_events\": gp_events.csv ends in the middle of row 5: a quote is still open");
 }
 
 #[test]
@@ -283,8 +278,13 @@ fn rejects_are_listed_with_file_row_column_and_rule_and_never_a_value() {
     body.change("hes_ae_2015.csv", "2016-03-20", "SECRET-03-20");
     body.change("gp_events.csv", "PSEUDO-A,2015-01-20", ",2015-01-20");
     body.change("gp_events.csv", "PSEUDO-B,2015-03-20", "PSEUDO-B,");
-    body.put("register.csv", format!("{REGISTER}PSEUDO-C,SECRET,1,G82001,2000-01-01,,,E01000001,A,20.5,5\n\
-         PSEUDO-D,1950-01,1,G82001,2010-01-01,2009-01-01,,E01000001,A,20.5,5\n"));
+    body.put(
+        "register.csv",
+        format!(
+            "{REGISTER}PSEUDO-C,SECRET,1,G82001,2000-01-01,,,E01000001,A,20.5,5\n\
+         PSEUDO-D,1950-01,1,G82001,2010-01-01,2009-01-01,,E01000001,A,20.5,5\n"
+        ),
+    );
     body.run().unwrap_or_else(|failure| panic!("{failure}"));
     let head = "file,row,column,rule,meaning\r\n";
     let dates = "not a date; written as 2016-04-01, 20160401 or 01/04/2016";
@@ -343,7 +343,10 @@ fn an_amount_or_a_code_that_is_none_is_counted_and_the_rest_of_its_row_used() {
 fn a_misspelt_key_is_shown_with_its_line_and_what_is_allowed() {
     let (code, message) = refused(|body| body.set("as_of =", "as_off ="));
     assert_eq!(code, 3);
-    assert!(message.starts_with("riskstrat.toml:2: unknown field `as_off`, expected one of `format`, `as_of`"), "{message}");
+    assert!(
+        message.starts_with("riskstrat.toml:2: unknown field `as_off`, expected one of `format`, `as_of`"),
+        "{message}"
+    );
     let limits = format!("{SETTINGS}\n[limits]\nreject_share = 0.5\n");
     let (code, message) = refused(|body| body.put("riskstrat.toml", limits));
     assert_eq!(code, 3);
@@ -354,7 +357,11 @@ fn a_misspelt_key_is_shown_with_its_line_and_what_is_allowed() {
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     for (from, to, expected) in [
-        ("2016-04-01\"\nout", "2016-02-30\"\nout", "riskstrat.toml:2: \"2016-02-30\" is not a date; write \"2016-04-01\""),
+        (
+            "2016-04-01\"\nout",
+            "2016-02-30\"\nout",
+            "riskstrat.toml:2: \"2016-02-30\" is not a date; write \"2016-04-01\"",
+        ),
         (
             "applied_upstream = \"the data controller, on 2016-03-31\"",
             "",
