@@ -564,7 +564,7 @@ LTC_8 = [
     ("hypertension", "High blood pressure", unresolved(["qof/HYP_COD"], ["qof/HYPRES_COD"])),
     ("depression", "Depression", unresolved(["qof/DEPR_COD"], ["resolved/DEPRES_COD"])),
     ("cancer", "Cancer, from hospital diagnoses",
-     events("any", "admission", "ever", coded("diagnosis", "charlson_quan2005/canc", "charlson_quan2005/metacanc"))),
+     events("any", "diagnosis", "ever", coded("code", "charlson_quan2005/canc", "charlson_quan2005/metacanc"))),
 ]
 # The same eight in the words and order of the published list.
 LTC_8_PUBLISHED = ["Asthma", "Diabetes", "COPD", "CAD", "CHF", "Hypertension", "Depression", "Cancer"]
@@ -626,7 +626,7 @@ CPM_VALUES = [
     ]),
     ("General practice: substance misuse, medicines, smoking", [
         ("substance_misuse_gp", None, gp_ever("substance_misuse"), None),
-        ("substance_misuse_hospital", None, events("any", "admission", "ever", coded("diagnosis", "substance_misuse")), None),
+        ("substance_misuse_hospital", None, events("any", "diagnosis", "ever", coded("code", "substance_misuse")), None),
         ("medicines_per_month", "Different medicines in any month", MEDICINES_PER_MONTH, None),
         ("current_smoker", "Current smoker",
          '{ last_is = { of = "gp_event", among = { code = { in = ["smoking"] } }, '
@@ -699,7 +699,7 @@ def cpm_readings():
         read[f"ip_impactable_{a}_{b}"] = (
             events("any", "admission", (a, b), f'{EMERGENCY}, {coded("primary_diagnosis", "acsc_19")}'), None,
             "Emergency admission that good care outside hospital may prevent")
-    read["ip_mental_illness_0_730"] = (events("any", "admission", (0, 730), 'diagnosis = { prefix = ["F"] }'), None,
+    read["ip_mental_illness_0_730"] = (events("any", "diagnosis", (0, 730), 'code = { prefix = ["F"] }'), None,
                                        "Admission with a mental health diagnosis")
     for suffix, low, high in [("2", 2, 2), ("3", 3, 3), ("4plus", 4, None)]:
         read[f"ip_primary_dx_{suffix}_0_730"] = count_level("primary_diagnoses", low, high, "", "different main diagnoses in hospital")
@@ -967,7 +967,7 @@ def parr30_groups():
 def parr30_value(name, groups):
     if name in groups:
         lists = [f"charlson_quan2005/{group}" for group in groups[name]]
-        return events("any", "admission", (0, 730), coded("diagnosis", *lists), before=ANCHOR)
+        return events("any", "diagnosis", (0, 730), coded("code", *lists), before=ANCHOR)
     return {
         "emergency_admissions_last_year": events("count", "admission", (0, 365), f"{EMERGENCY}, {NOT_OBSTETRICS}", before=ANCHOR),
         "emergency_admission_last_30_days": events("any", "admission", (0, 30), f"{EMERGENCY}, {NOT_OBSTETRICS}", before=ANCHOR),
@@ -1354,13 +1354,13 @@ CAMBRIDGE_VALUES = [
     ("psychosis_ever", "Psychosis, schizophrenia or bipolar disorder, coded", gp_ever("qof/MH_COD"), None),
     ("lithium_ever", "Lithium prescribed", prescribed("ever", "lithium"), None),
     ("cancer_5y", "Cancer diagnosed in hospital in the last 5 years",
-     events("any", "admission", (0, 1826), coded("diagnosis", "charlson_quan2005/canc", "charlson_quan2005/metacanc")), None),
+     events("any", "diagnosis", (0, 1826), coded("code", "charlson_quan2005/canc", "charlson_quan2005/metacanc")), None),
     ("cancer_before", "Cancer diagnosed in hospital before that",
-     events("any", "admission", (1826, 100000), coded("diagnosis", "charlson_quan2005/canc", "charlson_quan2005/metacanc")), None),
+     events("any", "diagnosis", (1826, 100000), coded("code", "charlson_quan2005/canc", "charlson_quan2005/metacanc")), None),
     ("no_cancer_before", None, '{ not = "cancer_before" }', None),
     ("alcohol_code", "Alcohol problems, coded", gp_ever("disorders/alcohol_problems"), None),
     ("alcohol_hospital", "Alcohol problems, from hospital diagnoses",
-     events("any", "admission", "ever", coded("diagnosis", "elixhauser_quan2005/alcohol")), None),
+     events("any", "diagnosis", "ever", coded("code", "elixhauser_quan2005/alcohol")), None),
 ]
 # Code of the paper: term, label, value. Two of the paper's rows are one condition: anxiety or depression.
 CAMBRIDGE = {

@@ -97,6 +97,11 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Check a code list of your own, or bring one to our form; says what it changes
+    Codelist {
+        #[command(subcommand)]
+        command: CodelistCommand,
+    },
     /// Score values typed by hand with one model, for checking at a desk
     Score {
         /// The model's id
@@ -116,5 +121,31 @@ pub enum ModelsCommand {
     Show {
         /// The model's id
         id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CodelistCommand {
+    /// Check a list in our form, and compare it with the list of the same name
+    Check {
+        /// The list: a CSV with a source line and the columns system, code, match, category, label, weight
+        file: PathBuf,
+    },
+    /// Bring an OpenCodelists CSV or a SNOMED CT reference-set file to our form
+    Import {
+        /// The file to read
+        file: PathBuf,
+        /// The coding system: icd10, opcs4, snomed, read2, ctv3 or bnf
+        #[arg(long, value_name = "SYSTEM")]
+        system: String,
+        /// The category that the codes are to fall into, such as DM_COD
+        #[arg(long, value_name = "NAME")]
+        category: String,
+        /// Where the list comes from, with its version: it becomes the list's first line
+        #[arg(long, value_name = "WORDS")]
+        source: String,
+        /// The file to write, such as my_models/codelists/diabetes.csv
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
 }

@@ -291,6 +291,16 @@ impl CodeList {
         (1..=code.len()).rev().find_map(|length| self.labels.get(&(system, code[..length].into()))).map(String::as_str)
     }
 
+    /// Every category with each of its codes, as `icd10 F00*` where it stands for all that begin so.
+    pub fn entries(&self) -> impl Iterator<Item = (String, String)> {
+        let exact = self.exact.iter().map(|(key, categories)| (key, categories, ""));
+        let prefix = self.prefix.iter().map(|(key, categories)| (key, categories, "*"));
+        exact.chain(prefix).flat_map(move |((system, code), categories, mark)| {
+            let code = format!("{system} {}{mark}", String::from_utf8_lossy(code));
+            categories.iter().map(move |place| (self.categories[*place as usize].name.clone(), code.clone()))
+        })
+    }
+
     /// The systems that the list has codes of, in order.
     pub fn systems(&self) -> Vec<System> {
         let mut systems: Vec<_> = self.exact.keys().chain(self.prefix.keys()).map(|(system, _)| *system).collect();

@@ -94,6 +94,8 @@ pub struct Stream {
     pub fields: BTreeMap<String, FieldKind>,
     pub amount: AmountKind,
     pub is_interval: bool,
+    /// Fields that may hold several codes in one event, which therefore cannot be told apart by code.
+    pub several: std::collections::BTreeSet<String>,
     /// Each practice sends its own part, or does not; else the feed covers everybody.
     pub by_practice: bool,
 }
@@ -121,6 +123,7 @@ impl Streams {
         }
         known.is_interval |= stream.is_interval;
         known.by_practice |= stream.by_practice;
+        known.several.extend(stream.several);
         if known.amount == AmountKind::None {
             known.amount = stream.amount;
         }

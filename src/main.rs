@@ -9,11 +9,13 @@ use anyhow::{Context, Result, anyhow};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use riskstrat::cli::{Cli, Command, ModelsCommand};
+use riskstrat::cli::{Cli, CodelistCommand, Command, ModelsCommand};
+use riskstrat::code::{CodeList, System};
 use riskstrat::demo;
 use riskstrat::explain::{self, PublishedRun};
 use riskstrat::model::check::{check, nearest};
 use riskstrat::model::describe::describe;
+use riskstrat::model::import::import;
 use riskstrat::model::library::Library;
 use riskstrat::model::{Given, Model};
 use riskstrat::population;
@@ -67,6 +69,7 @@ fn command(cli: &Cli) -> Result<(), Failure> {
             print!("{}", report::explanation_in_words(&answer, *all));
             Ok(())
         }
+        Command::Codelist { command } => codelist(command, over),
         Command::Score { model, given } => score_given(model, given, over),
     }
 }
@@ -174,6 +177,40 @@ fn show_model(id: &str, over: Option<&Path>) -> Result<(), Failure> {
     let library = library(over)?;
     print!("{}", describe(&model(&library, id)?, &library));
     Ok(())
+}
+
+fn codelist(command: &CodelistCommand, over: Option<&Path>) -> Result<(), Failure> {
+    let read = |file: &Path| {
+        std::fs::read_to_string(file)
+            .with_context(|| format!("failed to read {}", file.display()))
+            .map_err(Failure::Data)
+    };
+    let (text, id) = match command {
+        CodelistCommand::Check { file } => (read(file)?, stem(file)),
+        CodelistCommand::Import { file, system, category, source, out } => {
+            let named = System::named(system).ok_or_else(|| {
+                let known = System::ALL.map(System::name).join(", ");
+                Failure::Data(anyhow!("unknown code system \"{system}\"; known are {known}"))
+            })?;
+            let imported = import(&read(file)?, source, named, category)
+                .with_context(|| file.display().to_string())
+                .map_err(Failure::Data)?;
+            print!("{}", report::imported_in_words(&imported));
+            std::fs::write(out, &imported.text)
+                .with_context(|| format!("failed to write {}", out.display()))
+                .map_err(Failure::Output)?;
+            println!("written: {}", out.display());
+            (imported.text, stem(out))
+        }
+    };
+    let list = CodeList::parse(&id, &text).map_err(|problems| Failure::Data(anyhow!(problems.join("\n"))))?;
+    let library = library(over)?;
+    print!("{}", report::changes_in_words(&list, library.code_lists.get(&id)));
+    Ok(())
+}
+
+fn stem(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn score_given(id: &str, given: &Path, over: Option<&Path>) -> Result<(), Failure> {

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use riskstrat::code::CodeList;
 use riskstrat::explain::{Answer, ConditionHeld, Explanation};
 use riskstrat::model::Model;
+use riskstrat::model::import::{Imported, changes};
 use riskstrat::run::{DateReport, Report};
 use riskstrat::score::given::GivenScore;
 
@@ -177,6 +179,54 @@ pub fn why_not_in_words(cohort: &str, held: &[ConditionHeld]) -> String {
             .collect();
         let mark = if condition.holds { "holds" } else { "FAILS" };
         line(&mut text, format!("  {mark}  {}   [{}]", condition.condition, values.join(", ")));
+    }
+    text
+}
+
+pub fn imported_in_words(imported: &Imported) -> String {
+    let mut text = String::new();
+    line(
+        &mut text,
+        format!("{} codes; {} repeated, {} no longer active", imported.codes, imported.repeated, imported.inactive),
+    );
+    if !imported.malformed.is_empty() {
+        let lines: Vec<String> = imported.malformed.iter().take(20).map(usize::to_string).collect();
+        line(&mut text, format!("left out, not in the form of the system: lines {}", lines.join(", ")));
+    }
+    text
+}
+
+/// What a list holds, and what putting it in the place of another of its name would change.
+pub fn changes_in_words(list: &CodeList, then: Option<&CodeList>) -> String {
+    let mut text = String::new();
+    line(
+        &mut text,
+        format!("{}: {} codes in {} categories; {}", list.id, list.codes, list.categories.len(), list.source),
+    );
+    if then.is_none() {
+        line(
+            &mut text,
+            format!(
+                "no list \"{}\" is in use; a model can name this one once it lies in codelists/ under --models",
+                list.id
+            ),
+        );
+        return text;
+    }
+    let changed = changes(list, then);
+    if changed.is_empty() {
+        line(&mut text, format!("the same codes as the \"{}\" in use", list.id));
+    }
+    for change in changed {
+        let some = |codes: &[String]| match codes.len() {
+            0 => "none".to_owned(),
+            1..=8 => format!("{}: {}", codes.len(), codes.join(", ")),
+            many => format!("{many}: {} ...", codes[..8].join(", ")),
+        };
+        line(
+            &mut text,
+            format!("  {}: adds {}; removes {}", change.category, some(&change.added), some(&change.removed)),
+        );
     }
     text
 }

@@ -4,7 +4,7 @@
 //! person, the day and the fields of a stream, raw code values to the words that models use, and names the values
 //! that mean "missing". Unknown keys are refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -326,15 +326,29 @@ impl LayoutFile {
             Some(AmountUnit::Pounds | AmountUnit::Pence) => AmountKind::Pence,
         };
         let by_practice = self.layout.covers == Covers::Practices;
+        let of_several_columns = self.fields.iter().filter(|field| field.columns.len() > 1);
+        let several: BTreeSet<String> = of_several_columns.map(|field| field.name.clone()).collect();
         match (self.layout.builds, &self.layout.stream) {
             (Builds::Events | Builds::Intervals, Some(name)) => {
                 streams.add(
                     name,
-                    Stream { fields, amount, is_interval: self.layout.builds == Builds::Intervals, by_practice },
+                    Stream {
+                        fields,
+                        amount,
+                        is_interval: self.layout.builds == Builds::Intervals,
+                        by_practice,
+                        several,
+                    },
                 );
             }
             (Builds::Spells, _) => {
-                let stream = |fields| Stream { fields, amount: AmountKind::None, is_interval: false, by_practice };
+                let stream = |fields| Stream {
+                    fields,
+                    amount: AmountKind::None,
+                    is_interval: false,
+                    by_practice,
+                    several: several.clone(),
+                };
                 let mut diagnosis: BTreeMap<_, _> =
                     fields.clone().into_iter().filter(|(name, _)| !name.contains("diagnosis")).collect();
                 diagnosis.extend(fields.get("diagnosis").map(|kind| (super::spells::CODE.to_owned(), kind.clone())));

@@ -4,6 +4,10 @@
 //! episode, a transfer starts a new spell elsewhere. Episodes are read, copies dropped, and each person's episodes at a
 //! provider joined into spells; a spell becomes one `admission` event, one `episode` event for each of its episodes
 //! and one `diagnosis` event for each distinct diagnosis.
+//!
+//! A row reaches an extract when its episode is finished, so an admission is known from the end of its first episode,
+//! and a diagnosis from the end of the first episode that has it: an as-of date in the past sees no more than a run on
+//! that date would have seen.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -604,8 +608,11 @@ impl Part {
 
     fn emit<'e>(&mut self, emitter: &Emitter, spell: &[Episode], content: &impl Fn(&Episode) -> &'e [Cell]) {
         let (first, person) = (&spell[0], spell[0].person);
-        let last = spell.iter().max_by_key(|episode| (episode.end, episode.order)).expect("a spell has an episode");
-        let day = spell.iter().map(|episode| episode.admission).min().expect("a spell has an episode");
+        let last = spell
+            .iter()
+            .max_by_key(|episode| (episode.end, episode.start, episode.order))
+            .expect("a spell has an episode");
+        let day = first.admission;
         let discharged = if last.discharge == NO_DAY { last.end } else { last.discharge.max(day) };
         let stay = (discharged - day).clamp(0, i32::from(Event::OPEN) - 1) as u16;
         let known_after = |until: i32| (until - day).clamp(0, i32::from(u16::MAX)) as u16;
@@ -616,7 +623,7 @@ impl Part {
             let cells = Cells { first: first_cells, last: last_cells, own: first_cells, all: &all, code: None };
             let concept = self.concept(emitter, stream, &cells);
             if concept != IRRELEVANT {
-                self.rows.push(Row { person, event: event(concept, stay, 0) });
+                self.rows.push(Row { person, event: event(concept, stay, known_after(first.end)) });
             }
         }
         if let Some(stream) = &emitter.episode {

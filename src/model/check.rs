@@ -459,7 +459,7 @@ impl<'a> Checker<'a> {
     }
 
     fn coded_field(&mut self, spec: &spec::CodedEvents, place: usize) -> (String, usize) {
-        self.field(&spec.of, &spec.field, place);
+        self.told_apart(&spec.of, &spec.field, place);
         if spec.characters == Some(0) {
             self.problem(Some(place), "characters is at least 1".to_owned());
         }
@@ -470,7 +470,7 @@ impl<'a> Checker<'a> {
         let events = self.predicate(&spec.of, &spec.conditions, place);
         let before = self.before(spec.before.as_deref(), place);
         let window = self.window(spec.days, before.as_ref(), place);
-        let kind = self.field(&spec.of, &spec.field, place);
+        let kind = self.told_apart(&spec.of, &spec.field, place);
         if let (Some(list), Some(kind)) = (self.code_list(&spec.list, place), kind) {
             self.systems_meet(list, &kind, &spec.field, place);
             if let Some(category) = list.categories.iter().find(|category| category.weight.is_none()) {
@@ -488,7 +488,7 @@ impl<'a> Checker<'a> {
         let events = self.predicate(&spec.of, &spec.conditions, place);
         let before = self.before(spec.before.as_deref(), place);
         let window = self.window(spec.days, before.as_ref(), place);
-        self.field(&spec.of, &spec.field, place);
+        self.told_apart(&spec.of, &spec.field, place);
         if self.library.table(&spec.table).is_none() {
             let known: Vec<_> =
                 self.library.tables.keys().cloned().chain([Table::REHOSPITALISATION.to_owned()]).collect();
@@ -578,6 +578,17 @@ impl<'a> Checker<'a> {
             self.known(field, &format!("field of stream \"{stream}\" named"), &names, place);
         }
         kind
+    }
+
+    /// A field whose codes a measure tells apart: an event has to have one code of it.
+    fn told_apart(&mut self, stream: &str, field: &str, place: usize) -> Option<FieldKind> {
+        if self.streams.streams.get(stream).is_some_and(|stream| stream.several.contains(field)) {
+            let what = format!(
+                "field \"{field}\" of stream \"{stream}\" may hold several codes in one event, so they cannot be told apart; use a stream with one code an event, such as diagnosis"
+            );
+            self.problem(Some(place), what);
+        }
+        self.field(stream, field, place)
     }
 
     fn condition(&mut self, field: &str, kind: &FieldKind, condition: &Condition, place: usize) {

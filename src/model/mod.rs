@@ -1,11 +1,12 @@
 //! Models: files that say what a score is, checked and ready to be computed.
 //!
 //! `spec` mirrors the TOML, `check` turns it into a [`Model`] or names every problem, `describe` puts a model into
-//! plain words, and `library` holds the files that are shipped inside the binary together with the user's own.
+//! plain words, `import` brings a user's own code list to our form, and `library` holds the files that are shipped inside the binary together with the user's own.
 //! Nothing here touches data.
 
 pub mod check;
 pub mod describe;
+pub mod import;
 pub mod library;
 pub mod spec;
 

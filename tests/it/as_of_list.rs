@@ -33,11 +33,13 @@ fn a_run_over_a_list_of_days_publishes_what_each_day_alone_would() {
     for day in days {
         let alone = tempfile::tempdir().unwrap();
         run_settings(&settings(alone.path(), &format!("\"{day}\"")), None).unwrap();
-        let (together, alone) = (files_under(&together.path().join("out").join(day)), files_under(&alone.path().join("out").join(day)));
+        let (together, alone) =
+            (files_under(&together.path().join("out").join(day)), files_under(&alone.path().join("out").join(day)));
         for file in ["scores.parquet", "not_scored.parquet"] {
             assert!(together[file] == alone[file], "{file} of {day}");
         }
     }
-    let left: Vec<_> = std::fs::read_dir(together.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(together.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), days.len(), "nothing but the runs: {left:?}");
 }

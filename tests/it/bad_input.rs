@@ -350,8 +350,9 @@ fn a_misspelt_key_is_shown_with_its_line_and_what_is_allowed() {
     let limits = format!("{SETTINGS}\n[limits]\nreject_share = 0.5\n");
     let (code, message) = refused(|body| body.put("riskstrat.toml", limits));
     assert_eq!(code, 3);
-    let expected = "unknown field `reject_share`, expected `rejects_share` or `not_on_register_share`";
-    assert_eq!(message, format!("riskstrat.toml:25: {expected}"));
+    let expected =
+        "riskstrat.toml:25: unknown field `reject_share`, expected one of `rejects_share`, `not_on_register_share`";
+    assert!(message.starts_with(expected), "{message}");
 }
 
 #[test]

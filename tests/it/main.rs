@@ -1,7 +1,9 @@
 //! The integration tests: one binary, one module a subject.
 
 mod bad_input;
+mod bad_models;
 mod cases;
 mod common;
 mod fast_is_slow;
 mod models;
+mod same_bytes;

@@ -49,7 +49,8 @@ fn a_source_of_headers_alone_stops_the_run() {
 fn a_run_with_too_many_rejects_says_where_the_first_of_them_are() {
     let (code, message) = refused(|body| body.change("gp_events.csv", "2015-01-20", "SECRET"));
     assert_eq!(code, 4);
-    let expected = "gp_events.csv, row 2, column \"event_date\": not a date; written as 2016-04-01, 20160401 or 01/04/2016";
+    let expected =
+        "gp_events.csv, row 2, column \"event_date\": not a date; written as 2016-04-01, 20160401 or 01/04/2016";
     assert!(message.contains(expected), "{message}");
 }
 
