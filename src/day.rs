@@ -107,6 +107,37 @@ impl Month {
     }
 }
 
+/// The month of each day of the years in which people live, worked out once: a look-up in place of a division.
+pub struct Months {
+    first_day: i32,
+    first_month: i32,
+    months: Vec<u16>,
+}
+
+impl Months {
+    pub fn new() -> Months {
+        let day = |year| Day::from_ymd(year, 1, 1).expect("every year has a first day").0;
+        let (first_day, last_day) = (day(1900), day(2100));
+        let first_month = Day(first_day).month().0;
+        let months = (first_day..last_day).map(|day| (Day(day).month().0 - first_month) as u16).collect();
+        Months { first_day, first_month, months }
+    }
+
+    #[inline]
+    pub fn of(&self, day: i32) -> Month {
+        match self.months.get((day - self.first_day) as usize) {
+            Some(month) => Month(self.first_month + i32::from(*month)),
+            None => Day(day).month(),
+        }
+    }
+}
+
+impl Default for Months {
+    fn default() -> Self {
+        Months::new()
+    }
+}
+
 /// The number that ASCII digits spell, or `None` where one of them is not a digit.
 fn digits(text: &[u8]) -> Option<u32> {
     text.iter().try_fold(0u32, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u32::from(byte - b'0')))
@@ -189,6 +220,14 @@ mod tests {
         for day in -135_140..60_000 {
             let (year, month, day_of_month) = Day(day).to_ymd();
             assert_eq!(Day::from_ymd(year, month, day_of_month), Some(Day(day)));
+        }
+    }
+
+    #[test]
+    fn the_table_of_months_agrees_with_the_calendar_inside_and_outside_its_years() {
+        let months = Months::new();
+        for day in (-60_000..90_000).step_by(13) {
+            assert_eq!(months.of(day), Day(day).month());
         }
     }
 

@@ -242,9 +242,10 @@ struct RunRatios<'a> {
 
 impl Tables for RunRatios<'_> {
     fn value(&self, table: &str, code: &str) -> Option<Micro> {
-        match table {
-            Table::REHOSPITALISATION => self.ratios.get(code).copied(),
-            _ => self.library.table(table)?.values.get(code).copied(),
+        match self.library.table(table) {
+            Some(table) => table.values.get(code).copied(),
+            None if table == Table::REHOSPITALISATION => Some(self.ratios.get(code).copied().unwrap_or(Micro::ONE)),
+            None => None,
         }
     }
 }

@@ -23,6 +23,10 @@ use riskstrat::run::{Failure, Progress, Report, RunTables, all_streams, prepare,
 
 mod report;
 
+/// Batches and buffers come and go on every thread; the system allocator gives their pages back each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Some(threads) = cli.threads {

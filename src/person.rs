@@ -55,6 +55,30 @@ pub struct WordColumn {
 impl WordColumn {
     pub const MISSING: u32 = u32::MAX;
 
+    /// The column of these values.
+    pub fn new<'v>(values: impl Iterator<Item = Option<&'v str>>) -> WordColumn {
+        // Numbered as they are met; a table that is only asked, never walked.
+        let mut known: hashbrown::HashMap<&str, u32> = hashbrown::HashMap::new();
+        let mut met: Vec<&str> = Vec::new();
+        let number = |value: Option<&'v str>| {
+            value.map_or(WordColumn::MISSING, |word| {
+                *known.entry(word).or_insert_with(|| {
+                    met.push(word);
+                    met.len() as u32 - 1
+                })
+            })
+        };
+        let mut places: Vec<u32> = values.map(number).collect();
+        let mut words = met.clone();
+        words.sort_unstable();
+        let sorted: Vec<u32> =
+            met.iter().map(|word| words.binary_search(word).expect("the same words") as u32).collect();
+        for place in places.iter_mut().filter(|place| **place != WordColumn::MISSING) {
+            *place = sorted[*place as usize];
+        }
+        WordColumn { words: words.into_iter().map(str::to_owned).collect(), places }
+    }
+
     pub fn of(&self, person: u32) -> Option<&str> {
         self.words.get(self.places[person as usize] as usize).map(String::as_str)
     }

@@ -13,7 +13,7 @@ use crate::cohort::Cohort;
 use crate::cohort::columns::{Published, published_columns};
 use crate::day::Day;
 use crate::event::Streams;
-use crate::ingest::counts::{Counts, Rule};
+use crate::ingest::counts::{Counts, Reject, Rule};
 use crate::ingest::coverage::Coverage;
 use crate::ingest::events::Context;
 use crate::ingest::files::{self, InputFile};
@@ -30,7 +30,7 @@ use crate::number::Micro;
 use crate::output::manifest::{
     CohortLine, Decides, InputLine, LibraryFile, Manifest, ModelLine, SourceQuality, Step, rejects_csv, share,
 };
-use crate::output::publish::Stage;
+use crate::output::publish::{Stage, publish};
 use crate::output::{OutputFile, lists, tables};
 use crate::person::{Spine, Standing};
 use crate::score::fidelity::{Availability, Grade};
@@ -115,8 +115,13 @@ pub fn prepare(settings_path: &Path, models_over: Option<&Path>) -> Result<Prepa
     let library = Library::load(models_over)
         .map_err(|error| Failure::Files(vec![plain(format!("{error:#}"))]))?
         .map_err(Failure::Files)?;
-    let mut preparing =
-        Preparing { settings: &settings, library: &library, problems: Vec::new(), layouts: BTreeMap::new() };
+    let mut preparing = Preparing {
+        settings: &settings,
+        library: &library,
+        problems: Vec::new(),
+        data_problems: Vec::new(),
+        layouts: BTreeMap::new(),
+    };
     let register = preparing.input(
         "register",
         &settings.register.layout,
@@ -141,7 +146,14 @@ pub fn prepare(settings_path: &Path, models_over: Option<&Path>) -> Result<Prepa
     let streams = all_streams(&library, &preparing.layouts);
     let models = preparing.models(&streams);
     let cohorts = preparing.cohorts(&models);
-    let problems = std::mem::take(&mut preparing.problems);
+    let mut problems = std::mem::take(&mut preparing.problems);
+    let inputs: Vec<&Input> = register.iter().chain(&opt_outs).chain(&practices).chain(&sources).collect();
+    problems.extend(files_read_twice(&inputs));
+    let data_problems = std::mem::take(&mut preparing.data_problems);
+    if problems.is_empty() && !data_problems.is_empty() {
+        return Err(Failure::Data(anyhow!(data_problems.join("\n"))));
+    }
+    problems.extend(data_problems.into_iter().map(plain));
     let layouts: BTreeSet<String> = preparing.layouts.keys().cloned().collect();
     let (Some(register), true) = (register, problems.is_empty()) else { return Err(Failure::Files(problems)) };
     let decides = decides(&settings, &text, &library, &layouts);
@@ -150,6 +162,24 @@ pub fn prepare(settings_path: &Path, models_over: Option<&Path>) -> Result<Prepa
     prepared.check_headers().map_err(|problems| Failure::Data(anyhow!(problems.join("\n"))))?;
     prepared.check_cohorts().map_err(Failure::Files)?;
     Ok(prepared)
+}
+
+/// A file that two sources read would count twice.
+fn files_read_twice(inputs: &[&Input]) -> Vec<Problem> {
+    let mut known: BTreeMap<PathBuf, &str> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for input in inputs {
+        for file in &input.files {
+            let path = std::fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
+            if let Some(other) = known.insert(path, &input.name) {
+                problems.push(plain(format!(
+                    "{} is read by source \"{other}\" and by source \"{}\"; its rows would count twice",
+                    file.name, input.name
+                )));
+            }
+        }
+    }
+    problems
 }
 
 fn plain(what: String) -> Problem {
@@ -174,6 +204,8 @@ struct Preparing<'a> {
     settings: &'a Settings,
     library: &'a Library,
     problems: Vec<Problem>,
+    /// Of the files that the settings name, not of the settings.
+    data_problems: Vec<String>,
     layouts: BTreeMap<String, LayoutFile>,
 }
 
@@ -193,9 +225,7 @@ impl Preparing<'_> {
         let files = match files::find(&self.settings.base, patterns) {
             Ok(files) => files,
             Err(problems) => {
-                for what in problems {
-                    self.problem(format!("source \"{name}\": {what}"));
-                }
+                self.data_problems.extend(problems.into_iter().map(|what| format!("source \"{name}\": {what}")));
                 Vec::new()
             }
         };
@@ -309,6 +339,11 @@ fn decides(settings: &Settings, text: &str, library: &Library, layouts: &BTreeSe
 }
 
 impl Prepared {
+    /// Whether a model asks for the hospitals' ratios, and no table of the user's gives them.
+    fn works_out_ratios(&self) -> bool {
+        rehospitalisation::is_needed(&self.models) && self.library.table(Table::REHOSPITALISATION).is_none()
+    }
+
     /// What decides the outputs, as far as it is known before the inputs are read.
     pub fn decided(&self) -> &Decides {
         &self.decides
@@ -385,11 +420,7 @@ impl Prepared {
     }
 
     pub fn plan(&self) -> Plan {
-        let besides = if rehospitalisation::is_needed(&self.models) {
-            rehospitalisation::predicates().to_vec()
-        } else {
-            Vec::new()
-        };
+        let besides = if self.works_out_ratios() { rehospitalisation::predicates().to_vec() } else { Vec::new() };
         Plan::new(&self.models, &besides, &self.streams)
     }
 }
@@ -401,6 +432,14 @@ fn header_problem(input: &Input, file: &InputFile, wanted: &[(String, bool)]) ->
     };
     let required: Vec<&str> = wanted.iter().filter(|(_, optional)| !optional).map(|(name, _)| name.as_str()).collect();
     let missing = files::missing_columns(&header, &required);
+    let delimiter = char::from(input.dialect.delimiter);
+    if let ([only], false) = (&header[..], missing.is_empty())
+        && let Some(other) =
+            [',', ';', '\t', '|'].into_iter().find(|other| *other != delimiter && only.contains(*other))
+    {
+        let what = "the header is one column; the delimiter may be";
+        return Some(format!("source \"{}\": {}: {what} {other:?}, not {delimiter:?}", input.name, file.name));
+    }
     (!missing.is_empty())
         .then(|| format!("source \"{}\": {}: {}", input.name, file.name, files::describe_missing(&missing)))
 }
@@ -449,16 +488,19 @@ pub struct People {
     pub spine: Spine,
     pub practices: Practices,
     pub register_counts: Counts,
+    pub opt_out_counts: Counts,
+    pub practice_counts: Counts,
     pub opted_out: u64,
 }
 
 /// Reads register, opt-outs and practices.
 pub fn read_people(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Result<People> {
     let mut opted_out_keys = Vec::new();
+    let (mut opt_out_counts, mut practice_counts) = (Counts::default(), Counts::default());
     if let Some(input) = &prepared.opt_outs {
         let reader = OptOutReader::new(&input.layout);
         ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
-        opted_out_keys = reader.finish().0;
+        (opted_out_keys, opt_out_counts) = reader.finish();
     }
     let reader = RegisterReader::new(&prepared.register.layout)?;
     ingest::read_all(&prepared.register, reader.wanted(), &|batch| reader.take(batch), advance)?;
@@ -467,9 +509,9 @@ pub fn read_people(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Resul
     if let Some(input) = &prepared.practices {
         let reader = PracticeReader::new(&input.layout);
         ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
-        practices = reader.finish().0;
+        (practices, practice_counts) = reader.finish();
     }
-    Ok(People { spine, practices, register_counts, opted_out })
+    Ok(People { spine, practices, register_counts, opt_out_counts, practice_counts, opted_out })
 }
 
 /// Reads every source into timelines.
@@ -504,10 +546,14 @@ pub struct RunTables<'a> {
 
 impl Tables for RunTables<'_> {
     fn value(&self, table: &str, code: &str) -> Option<Micro> {
-        if table == Table::REHOSPITALISATION {
-            return self.providers.get(code).map(Provider::ratio);
+        match self.library.table(table) {
+            Some(table) => table.values.get(code).copied(),
+            // A provider without discharges in the period has fewer expected than it takes to say anything but 1.
+            None if table == Table::REHOSPITALISATION => {
+                Some(self.providers.get(code).map_or(Micro::ONE, Provider::ratio))
+            }
+            None => None,
         }
-        self.library.table(table)?.values.get(code).copied()
     }
 }
 
@@ -519,7 +565,7 @@ pub fn operations_at(
     spine: &Spine,
     as_of: Day,
 ) -> (Operations, BTreeMap<String, Provider>) {
-    let providers = match rehospitalisation::is_needed(&prepared.models) {
+    let providers = match prepared.works_out_ratios() {
         true => rehospitalisation::providers(plan, &linked.concepts, spine, &linked.timelines, as_of),
         false => BTreeMap::new(),
     };
@@ -545,9 +591,8 @@ pub fn run(prepared: &Prepared, progress: &dyn Progress) -> Result<Report, Failu
     match make(prepared, &mut clock, &advance, &stages) {
         Ok(mut report) => {
             clock.stage("publish", 0);
-            for (_, stage) in stages {
-                report.published.push(stage.publish().map_err(Failure::Output)?);
-            }
+            let stages = stages.into_iter().map(|(_, stage)| stage).collect();
+            report.published = publish(stages).map_err(Failure::Output)?;
             report.timings = clock.timings();
             Ok(report)
         }
@@ -654,20 +699,23 @@ fn hash_inputs(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Result<Ve
         .collect()
 }
 
+/// Every input with what became of its rows, the small tables first.
+fn counted<'a>(prepared: &'a Prepared, people: &'a People, linked: &'a Linked) -> Vec<(&'a Input, &'a Counts)> {
+    let mut counted = vec![(&prepared.register, &people.register_counts)];
+    counted.extend(prepared.opt_outs.iter().map(|input| (input, &people.opt_out_counts)));
+    counted.extend(prepared.practices.iter().map(|input| (input, &people.practice_counts)));
+    counted.extend(prepared.sources.iter().zip(&linked.counts));
+    counted
+}
+
 fn source_quality(prepared: &Prepared, people: &People, linked: &Linked) -> Vec<SourceQuality> {
-    let register = &prepared.register;
-    let spine = people.spine.people() as u64;
-    let mut quality = vec![SourceQuality::new(
-        &register.name,
-        &register.layout.layout.id,
-        register.files.len(),
-        spine,
-        &people.register_counts,
-    )];
-    for ((input, counts), events) in prepared.sources.iter().zip(&linked.counts).zip(&linked.events) {
-        quality.push(SourceQuality::new(&input.name, &input.layout.layout.id, input.files.len(), *events, counts));
-    }
-    quality
+    let counted = counted(prepared, people, linked);
+    let small = counted.len() - linked.events.len();
+    let events = std::iter::repeat_n(0, small).chain(linked.events.iter().copied());
+    let quality = |((input, counts), events): ((&Input, &Counts), u64)| {
+        SourceQuality::new(&input.name, &input.layout.layout.id, input.files.len(), events, counts)
+    };
+    counted.into_iter().zip(events).map(quality).collect()
 }
 
 /// Stops a run whose data is not fit to make lists of.
@@ -675,15 +723,31 @@ fn check_limits(prepared: &Prepared, people: &People, linked: &Linked, sources: 
     let limits = &prepared.settings.limits;
     let mut breaches = Vec::new();
     for source in sources {
+        if source.rows == 0 {
+            breaches.push(format!(
+                "source \"{}\": no rows; leave a source that is not there out of the settings",
+                source.source
+            ));
+        }
+        for (field, malformed) in &source.malformed_codes {
+            let share = share(*malformed, source.rows);
+            if share > limits.malformed_codes_share {
+                breaches.push(format!(
+                    "source \"{}\": a share of {share:.4} of rows has a {field} that is not in the form of its coding system; limits.malformed_codes_share is {}",
+                    source.source, limits.malformed_codes_share
+                ));
+            }
+        }
         if source.rejected_share > limits.rejects_share {
             let (rejected, rows, limit) = (source.rejected, source.rows, limits.rejects_share);
             let name = &source.source;
             let rules: Vec<String> =
                 source.dropped.iter().map(|(rule, dropped)| format!("{rule} {}", dropped.rows)).collect();
             breaches.push(format!(
-                "source \"{name}\": {rejected} of {rows} rows break a rule, a share of {:.4}; limits.rejects_share is {limit} ({})",
+                "source \"{name}\": {rejected} of {rows} rows break a rule, a share of {:.4}; limits.rejects_share is {limit} ({}){}",
                 source.rejected_share,
-                rules.join(", ")
+                rules.join(", "),
+                first_rejects(prepared, people, linked, name)
             ));
         }
     }
@@ -730,6 +794,19 @@ fn check_terms(prepared: &Prepared, plan: &Plan, scores: &Scores) -> Result<()> 
         }
     }
     if breaches.is_empty() { Ok(()) } else { Err(anyhow!("as of {}: {}", scores.as_of, breaches.join("\n"))) }
+}
+
+/// The first places where a source's rows break a rule, a line each.
+fn first_rejects(prepared: &Prepared, people: &People, linked: &Linked, source: &str) -> String {
+    let counted = counted(prepared, people, linked);
+    let Some((input, counts)) = counted.into_iter().find(|(input, _)| input.name == source) else {
+        return String::new();
+    };
+    let place = |reject: &Reject| {
+        let file = &input.files[reject.file].name;
+        format!("\n  {file}, row {}, column \"{}\": {}", reject.row, reject.column, reject.rule.meaning())
+    };
+    counts.rejects.iter().take(3).map(place).collect()
 }
 
 /// What is written for one as-of day.
@@ -783,9 +860,10 @@ impl AtDate<'_> {
                 "rehospitalisation": self.rehospitalisation(),
             })),
         ));
-        for (name, input_files, counts) in self.counted(linked) {
+        for (input, counts) in counted(self.prepared, self.people, linked) {
             if !counts.rejects.is_empty() {
-                files.push(OutputFile::new(format!("rejects/{name}.csv"), rejects_csv(counts, &input_files)));
+                let names: Vec<String> = input.files.iter().map(|file| file.name.clone()).collect();
+                files.push(OutputFile::new(format!("rejects/{}.csv", input.name), rejects_csv(counts, &names)));
             }
         }
         let manifest = Manifest {
@@ -820,19 +898,6 @@ impl AtDate<'_> {
             first = first.or_else(|| made.into_iter().next());
         }
         Ok((lines, first))
-    }
-
-    fn counted<'b>(&'b self, linked: &'b Linked) -> impl Iterator<Item = (&'b str, Vec<String>, &'b Counts)> {
-        let names = |input: &Input| input.files.iter().map(|file| file.name.clone()).collect();
-        let register = &self.prepared.register;
-        let first = std::iter::once((register.name.as_str(), names(register), &self.people.register_counts));
-        first.chain(
-            self.prepared
-                .sources
-                .iter()
-                .zip(&linked.counts)
-                .map(move |(input, counts)| (input.name.as_str(), names(input), counts)),
-        )
     }
 
     /// By scored model: people by grade, and what became of each term.

@@ -88,6 +88,8 @@ pub struct Limits {
     pub rejects_share: f64,
     /// The largest share of a source's rows that may belong to people who are not on the register.
     pub not_on_register_share: f64,
+    /// The largest share of a source's rows whose code of some field is not in the form of its coding system.
+    pub malformed_codes_share: f64,
     /// The largest share of a look-up's codes that its table may lack.
     pub look_up_misses_share: f64,
     /// A term that is the same for everybody stops the run from this many scored people on; with fewer, a rare term
@@ -102,6 +104,7 @@ impl Default for Limits {
         Limits {
             rejects_share: 0.01,
             not_on_register_share: 0.25,
+            malformed_codes_share: 0.05,
             look_up_misses_share: 0.2,
             dead_terms_from_people: 10_000,
             expected_dead_terms: Vec::new(),
@@ -161,6 +164,21 @@ impl Settings {
         {
             if !(0.0..=1.0).contains(&share) {
                 problems.push(format!("limits: {name} is a share from 0 to 1"));
+            }
+        }
+        let inputs = [("register", &self.register.csv)].into_iter();
+        let inputs = inputs.chain(self.practices.iter().map(|input| ("practices", &input.csv)));
+        let inputs = inputs.chain(self.sources.iter().map(|source| (source.name.as_str(), &source.csv)));
+        for (name, csv) in inputs {
+            if csv.as_ref().is_some_and(|csv| csv.delimiter.len() != 1) {
+                problems.push(format!("source \"{name}\": csv: delimiter is one character"));
+            }
+        }
+        for pattern in &self.limits.expected_dead_terms {
+            if glob::Pattern::new(pattern).is_err() || !pattern.contains('/') {
+                problems.push(format!(
+                    "limits: expected_dead_terms are written model/term, with * for any part; \"{pattern}\" is not"
+                ));
             }
         }
         problems

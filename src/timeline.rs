@@ -17,8 +17,15 @@ pub struct Row {
 
 #[derive(Debug, Default)]
 pub struct Timelines {
-    /// `starts[person]..starts[person + 1]` in `events`.
-    starts: Vec<u64>,
+    people: usize,
+    ranges: Vec<Range>,
+}
+
+/// The events of a range of people, person by person.
+#[derive(Debug, Default)]
+struct Range {
+    /// `starts[n]..starts[n + 1]` in `events`, for the n-th person of the range.
+    starts: Vec<u32>,
     events: Vec<Event>,
 }
 
@@ -34,39 +41,26 @@ impl Timelines {
     pub fn build(people: usize, chunks: Vec<Vec<Row>>) -> Timelines {
         let ranges = people.div_ceil(PEOPLE_IN_RANGE).max(1);
         let by_range = into_ranges(ranges, chunks);
-        let sorted: Vec<(Vec<u32>, Vec<Event>)> = by_range
-            .into_par_iter()
-            .enumerate()
-            .map(|(range, rows)| {
-                let first = range * PEOPLE_IN_RANGE;
-                sort_range(first as u32, PEOPLE_IN_RANGE.min(people.saturating_sub(first)), rows)
-            })
-            .collect();
-        let mut timelines = Timelines { starts: Vec::with_capacity(people + 1), events: Vec::new() };
-        timelines.events.reserve_exact(sorted.iter().map(|(_, events)| events.len()).sum());
-        timelines.starts.push(0);
-        for (counts, events) in sorted {
-            for count in counts {
-                let end = timelines.starts.last().expect("starts with 0") + u64::from(count);
-                timelines.starts.push(end);
-            }
-            timelines.events.extend_from_slice(&events);
-        }
-        timelines
+        let sorted = by_range.into_par_iter().enumerate().map(|(range, rows)| {
+            let first = range * PEOPLE_IN_RANGE;
+            sort_range(first as u32, PEOPLE_IN_RANGE.min(people.saturating_sub(first)), rows)
+        });
+        Timelines { people, ranges: sorted.collect() }
     }
 
     pub fn people(&self) -> usize {
-        self.starts.len() - 1
+        self.people
     }
 
     pub fn events(&self) -> usize {
-        self.events.len()
+        self.ranges.iter().map(|range| range.events.len()).sum()
     }
 
     #[inline]
     pub fn of(&self, person: u32) -> &[Event] {
-        let person = person as usize;
-        &self.events[self.starts[person] as usize..self.starts[person + 1] as usize]
+        let range = &self.ranges[person as usize / PEOPLE_IN_RANGE];
+        let place = person as usize % PEOPLE_IN_RANGE;
+        &range.events[range.starts[place] as usize..range.starts[place + 1] as usize]
     }
 }
 
@@ -99,33 +93,28 @@ fn into_ranges(ranges: usize, chunks: Vec<Vec<Row>>) -> Vec<Vec<Row>> {
     by_range
 }
 
-/// The events of a range of people, person by person, and how many each has.
-fn sort_range(first: u32, people: usize, rows: Vec<Row>) -> (Vec<u32>, Vec<Event>) {
-    let mut counts = vec![0u32; people];
+fn sort_range(first: u32, people: usize, rows: Vec<Row>) -> Range {
+    let mut starts = vec![0u32; people + 1];
     for row in &rows {
-        counts[(row.person - first) as usize] += 1;
+        starts[(row.person - first) as usize + 1] += 1;
     }
-    let mut next: Vec<u32> = Vec::with_capacity(people);
-    let mut sum = 0;
-    for count in &counts {
-        next.push(sum);
-        sum += count;
+    for person in 0..people {
+        starts[person + 1] += starts[person];
     }
+    let mut next = starts.clone();
     let mut events = vec![Event::default(); rows.len()];
     for row in &rows {
         let place = &mut next[(row.person - first) as usize];
         events[*place as usize] = row.event;
         *place += 1;
     }
-    let mut start = 0;
-    for count in &counts {
-        let slice = &mut events[start..start + *count as usize];
+    for person in 0..people {
+        let slice = &mut events[starts[person] as usize..starts[person + 1] as usize];
         if !slice.is_sorted() {
             slice.sort_unstable();
         }
-        start += *count as usize;
     }
-    (counts, events)
+    Range { starts, events }
 }
 
 #[cfg(test)]

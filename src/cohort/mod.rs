@@ -86,10 +86,17 @@ impl Cohort {
                 ));
             }
         }
-        match self.members(&published.head(Some(0))) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!("cohort \"{}\": {error:#}; known columns are {}", self.id, known.join(", "))),
-        }
+        let Err(error) = self.members(&published.head(Some(0))) else { return Ok(()) };
+        // Polars puts its whole plan behind the first line.
+        let cause = error.root_cause().to_string();
+        let cause = cause.lines().next().unwrap_or_default().split("; valid columns").next().unwrap_or_default();
+        let unknown = cause.split('"').nth(1).filter(|name| !known.contains(name));
+        let near = unknown.map(|name| crate::model::check::nearest(name, known.iter().copied())).unwrap_or_default();
+        Err(format!(
+            "cohort \"{}\": the rule's condition did not run: {cause}{near}; known columns are {}",
+            self.id,
+            known.join(", ")
+        ))
     }
 
     /// Whether the rule mentions a column, so that it need not be laid out for Polars otherwise.

@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use crate::day::{Day, Month};
+use crate::day::{Day, Month, Months};
 use crate::event::Streams;
 use crate::measure::plan::{Concept, Plan};
 use crate::person::{Spine, Standing};
@@ -40,11 +40,12 @@ impl Coverage {
         let practices = spine.practices.len();
         let width = practices * MONTHS;
         let last = Day(as_of.0 - 1).month();
+        let months = Months::new();
         let count = |(mut counts, mut people): (Vec<u32>, Vec<u64>), person: u32| {
             if let Standing::Registered { practice, .. } = spine.standing(person, as_of) {
                 people[practice as usize] += 1;
                 for event in timelines.of(person).iter().rev().filter(|event| event.is_known_on(as_of.0)) {
-                    let back = last.0 - Day(event.day).month().0;
+                    let back = last.0 - months.of(event.day).0;
                     if back >= MONTHS as i32 {
                         break;
                     }
@@ -77,10 +78,10 @@ impl Coverage {
         for month in 0..MONTHS {
             let of = |practice: usize| u64::from(counts[practice * MONTHS + month]);
             let all: u64 = (0..self.practices).map(of).sum();
-            for practice in 0..self.practices {
+            for (practice, registered) in people.iter().enumerate() {
                 let is_covered = match by_practice {
                     false => all > 0,
-                    true => of(practice) > 0 && of(practice) * everybody * TIMES_FEWER >= all * people[practice],
+                    true => of(practice) > 0 && of(practice) * everybody * TIMES_FEWER >= all * registered,
                 };
                 self.covered[stream * self.practices + practice] |= u64::from(is_covered) << month;
             }

@@ -14,7 +14,7 @@ use super::classify::{self, BLANK, IRRELEVANT, Reading, RowConcepts, ValueId, Va
 use super::column::{self, BAD_DAY, DayReader, KnownDictionary, NO_DAY, for_each_text};
 use super::counts::{Counts, Rule};
 use super::files::Batch;
-use super::layout::LayoutFile;
+use super::layout::{DayColumn, LayoutFile};
 use crate::day::Day;
 use crate::event::Event;
 use crate::measure::plan::{Concept, Plan};
@@ -117,7 +117,35 @@ struct Shape {
     end: Option<usize>,
     amount: Option<usize>,
     newest: Option<usize>,
-    duplicate_key: Vec<usize>,
+    duplicate_key: Vec<KeyPart>,
+}
+
+/// A column by which copies of a row are known, as it is compared.
+struct KeyPart {
+    column: usize,
+    compared: Compared,
+}
+
+enum Compared {
+    /// As the day that it says.
+    Day(DayColumn),
+    /// In the normal form of this field of the layout.
+    Field(usize),
+    /// As text, without the white space around it.
+    Text,
+}
+
+impl KeyPart {
+    fn new(column: usize, name: &str, layout: &LayoutFile) -> KeyPart {
+        let day = [&layout.day, &layout.end, &layout.recorded].into_iter().flatten().find(|day| day.column == name);
+        let field = layout.fields.iter().position(|field| field.columns.iter().any(|of| of == name));
+        let compared = match (day, field) {
+            (Some(day), _) => Compared::Day(day.clone()),
+            (None, Some(field)) => Compared::Field(field),
+            (None, None) => Compared::Text,
+        };
+        KeyPart { column, compared }
+    }
 }
 
 struct FieldShape {
@@ -158,8 +186,10 @@ impl Shape {
         }
         let amount = layout.amount.as_ref().map(|amount| want(&amount.column, false));
         let duplicates = layout.duplicates.as_ref();
-        let duplicate_key = duplicates
-            .map_or(Vec::new(), |duplicates| duplicates.columns.iter().map(|column| want(column, false)).collect());
+        let duplicate_key = duplicates.map_or(Vec::new(), |duplicates| {
+            let others = duplicates.columns.iter().filter(|column| **column != layout.person.column);
+            others.map(|column| KeyPart::new(want(column, false), column, layout)).collect()
+        });
         let newest =
             duplicates.and_then(|duplicates| duplicates.newest.as_ref()).map(|newest| want(&newest.column, false));
         Some(Shape { stream, fields, person, day, recorded, end, amount, newest, duplicate_key, wanted })
@@ -177,6 +207,8 @@ struct Thread {
     concepts: RowConcepts,
     /// The concept of each value, for sources with one column; [`UNSEEN`] where not yet asked.
     by_value: Vec<u32>,
+    /// One a part of the key, where it is compared as a field.
+    key_fields: Vec<Option<ValueReader>>,
     rows: Vec<Row>,
     candidates: Vec<Candidate>,
     counts: Counts,
@@ -241,6 +273,7 @@ impl<'a> EventReader<'a> {
             fields: self.shape.fields.iter().map(|field| ValueReader::new(&layout.fields[field.layout])).collect(),
             concepts: RowConcepts::new(self.shape.stream, plan, &systems),
             by_value: Vec::new(),
+            key_fields: self.shape.duplicate_key.iter().map(|part| key_field(part, layout)).collect(),
             rows: Vec::new(),
             candidates: Vec::new(),
             counts: Counts::default(),
@@ -331,7 +364,7 @@ impl Thread {
             self.counts.bad_amounts += bad;
         }
         if !shape.duplicate_key.is_empty() {
-            read_keys(shape, batch, &mut self.buffers.keys)?;
+            read_keys(shape, batch, &mut self.key_fields, &mut self.buffers.keys)?;
         }
         for row in 0..batch.rows {
             self.take_row(reader, batch, row);
@@ -498,19 +531,41 @@ fn planned_columns(shape: &Shape) -> Vec<(usize, usize, usize)> {
     planned
 }
 
-/// One hash a row of the columns by which copies are known; the person is told apart beside it.
-fn read_keys(shape: &Shape, batch: &Batch, out: &mut Vec<u64>) -> Result<()> {
+fn key_field(part: &KeyPart, layout: &LayoutFile) -> Option<ValueReader> {
+    match part.compared {
+        Compared::Field(field) => Some(ValueReader::new(&layout.fields[field])),
+        _ => None,
+    }
+}
+
+/// One hash a row of what copies are known by; the person is told apart beside it.
+fn read_keys(shape: &Shape, batch: &Batch, fields: &mut [Option<ValueReader>], out: &mut Vec<u64>) -> Result<()> {
     out.clear();
     out.resize(batch.rows, 0);
-    for &column in shape.duplicate_key.iter().filter(|column| **column != shape.person) {
-        let mut row = 0;
-        let array = batch.columns[column].as_ref().expect("required columns are there");
-        let plain = super::column::plain(array)?;
-        for_each_text(&plain, &shape.wanted[column].0, |text| {
-            let text = text.unwrap_or_default().trim_ascii();
-            out[row] = xxhash_rust::xxh3::xxh3_64_with_seed(text, out[row]);
-            row += 1;
-        })?;
+    let add = |key: &mut u64, part: &[u8]| *key = xxhash_rust::xxh3::xxh3_64_with_seed(part, *key);
+    for (part, field) in shape.duplicate_key.iter().zip(fields) {
+        let array = batch.columns[part.column].as_ref().expect("required columns are there");
+        let name = &shape.wanted[part.column].0;
+        match (&part.compared, field) {
+            (Compared::Day(column), _) => {
+                let mut days = Vec::new();
+                DayReader::new(column).read(array, name, &mut days)?;
+                out.iter_mut().zip(days).for_each(|(key, day)| add(key, &day.to_le_bytes()));
+            }
+            (Compared::Field(_), Some(reader)) => {
+                let mut values = Vec::new();
+                reader.read(array, name, &mut values)?;
+                let normal = &reader.values.values;
+                out.iter_mut().zip(values).for_each(|(key, value)| add(key, &normal[value as usize].0));
+            }
+            _ => {
+                let mut row = 0;
+                for_each_text(&super::column::plain(array)?, name, |text| {
+                    add(&mut out[row], text.unwrap_or_default().trim_ascii());
+                    row += 1;
+                })?;
+            }
+        }
     }
     Ok(())
 }

@@ -17,8 +17,8 @@ pub mod register;
 pub mod spells;
 
 use anyhow::{Context as _, Result, bail};
+use rayon::prelude::*;
 
-use crate::event::Event;
 use crate::measure::plan::Concept;
 use crate::timeline::{Row, Timelines};
 use counts::Counts;
@@ -132,10 +132,10 @@ pub fn link(people: usize, finished: Vec<Finished>) -> Linked {
     }
     let slices: Vec<&[Concept]> = tables.iter().map(Vec::as_slice).collect();
     let (concepts, places) = classify::merge_concepts(&slices);
-    for (rows, places) in chunks.iter_mut().zip(&places) {
+    chunks.par_iter_mut().zip(&places).for_each(|(rows, places)| {
         for row in rows {
-            row.event = Event { concept: places[row.event.concept as usize], ..row.event };
+            row.event.concept = places[row.event.concept as usize];
         }
-    }
+    });
     Linked { concepts, timelines: Timelines::build(people, chunks), counts, events }
 }

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use anyhow::{Result, bail};
 use arrow_array::ArrayRef;
+use rayon::prelude::*;
 
 use super::column::{self, BAD_DAY, DayReader, NO_DAY, for_each_text};
 use super::counts::{Counts, Rule};
@@ -107,10 +108,9 @@ impl<'a> RegisterReader<'a> {
             bad_amounts +=
                 column::read_amounts(column(place + n), AmountUnit::Measured, &self.wanted[place + n].0, out)?;
         }
-        let mut collected = self.collected.lock().expect("no thread panicked while it held the register");
-        let (rows, counts) = &mut *collected;
-        counts.rows += batch.rows as u64;
-        counts.bad_amounts += bad_amounts;
+        let mut counts = Counts::default();
+        (counts.rows, counts.bad_amounts) = (batch.rows as u64, bad_amounts);
+        let mut rows = Vec::with_capacity(batch.rows);
         for row in 0..batch.rows {
             let at = batch.first_row + row as u64;
             let mut reject = |column: usize, rule| counts.reject(batch.file, at, &self.wanted[column].0, rule);
@@ -157,6 +157,9 @@ impl<'a> RegisterReader<'a> {
                 numbers: numbers.iter().map(|numbers| numbers[row]).collect(),
             });
         }
+        let mut collected = self.collected.lock().expect("no thread panicked while it held the register");
+        collected.0.append(&mut rows);
+        collected.1.add(counts);
         Ok(())
     }
 
@@ -175,16 +178,14 @@ impl<'a> RegisterReader<'a> {
             }
             stays
         });
-        rows.sort_unstable();
+        rows.par_sort_unstable();
         let before = rows.len() as u64;
         rows.dedup();
         let copies = before - rows.len() as u64;
         counts.used -= copies;
-        if copies > 0 {
-            *counts.dropped.entry(Rule::Duplicate).or_default() += copies;
-        }
+        counts.drop_rows(Rule::Duplicate, copies);
         let mut people: Vec<&[RegisterRow]> = rows.chunk_by(|one, two| one.key == two.key).collect();
-        people.sort_unstable_by(|one, two| one[0].id.cmp(&two[0].id));
+        people.par_sort_unstable_by(|one, two| one[0].id.cmp(&two[0].id));
         let mut spine = self.spine_of(&people);
         let all_out: Vec<u128> = out.into_iter().collect();
         if let Err(clashes) = spine.index(&all_out) {
@@ -193,19 +194,16 @@ impl<'a> RegisterReader<'a> {
         Ok((spine, counts, people_out.len() as u64))
     }
 
-    fn spine_of(&self, people: &[&[RegisterRow]]) -> Spine {
-        let practices: BTreeSet<&String> =
-            people.iter().flat_map(|rows| rows.iter().filter_map(|row| row.practice.as_ref())).collect();
-        let practices: Vec<String> = practices.into_iter().cloned().collect();
+    fn spine_of<'r>(&self, people: &[&'r [RegisterRow]]) -> Spine {
+        let all_practices = people.iter().flat_map(|rows| rows.iter().map(|row| row.practice.as_deref()));
+        let practices: Vec<String> = WordColumn::new(all_practices).words;
         let mut spine = Spine::default();
         spine.registration_starts.push(0);
-        let latest = |rows: &[RegisterRow]| {
-            rows.iter()
-                .max_by(|one, two| (one.start, &one.practice).cmp(&(two.start, &two.practice)))
-                .expect("a person has a row")
-                .clone()
+        let latest = |rows: &'r [RegisterRow]| {
+            let last = rows.iter().max_by(|one, two| (one.start, &one.practice).cmp(&(two.start, &two.practice)));
+            last.expect("a person has a row")
         };
-        let latest: Vec<RegisterRow> = people.iter().map(|rows| latest(rows)).collect();
+        let latest: Vec<&RegisterRow> = people.iter().map(|rows| latest(rows)).collect();
         for (rows, latest) in people.iter().zip(&latest) {
             spine.ids.push(PersonId(rows[0].id.clone()));
             spine.births.push(latest.birth.or_else(|| rows.iter().find_map(|row| row.birth)));
@@ -224,25 +222,15 @@ impl<'a> RegisterReader<'a> {
             spine.registration_starts.push(spine.registrations.len() as u32);
         }
         spine.practices = practices;
-        spine.areas = word_column(latest.iter().map(|row| row.area.clone()));
+        spine.areas = WordColumn::new(latest.iter().map(|row| row.area.as_deref()));
         for (n, name) in self.columns.words.keys().enumerate() {
-            spine.words.insert(name.clone(), word_column(latest.iter().map(|row| row.words[n].clone())));
+            spine.words.insert(name.clone(), WordColumn::new(latest.iter().map(|row| row.words[n].as_deref())));
         }
         for (n, name) in self.columns.numbers.keys().enumerate() {
             spine.numbers.insert(name.clone(), latest.iter().map(|row| row.numbers[n]).collect());
         }
         spine
     }
-}
-
-fn word_column(values: impl Iterator<Item = Option<String>> + Clone) -> WordColumn {
-    let words: BTreeSet<String> = values.clone().flatten().collect();
-    let words: Vec<String> = words.into_iter().collect();
-    let place = |value: Option<String>| {
-        value.map_or(WordColumn::MISSING, |word| words.binary_search(&word).expect("collected above") as u32)
-    };
-    let places = values.map(place).collect();
-    WordColumn { words, places }
 }
 
 fn day(number: i32) -> Option<Day> {

@@ -237,9 +237,7 @@ fn drop_copies(episodes: &mut Vec<Episode>, counts: &mut Counts) {
         }
     }
     let copies = (before - kept.len()) as u64;
-    if copies > 0 {
-        *counts.dropped.entry(Rule::Duplicate).or_default() += copies;
-    }
+    counts.drop_rows(Rule::Duplicate, copies);
     *episodes = kept;
 }
 

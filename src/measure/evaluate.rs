@@ -3,7 +3,7 @@
 //! Each event is looked at once: its concept leads to a short list of operations, each of which checks the event's
 //! day against a window and adds to one accumulator. The scratch is made once a thread and reused.
 
-use crate::day::Day;
+use crate::day::{Day, Months};
 use crate::event::{AmountKind, Event};
 use crate::model::{Expression, Take};
 use crate::number::Micro;
@@ -51,29 +51,6 @@ impl Scratch {
         let taken = self.look_ups.clone();
         self.look_ups.fill(LookUps::default());
         taken
-    }
-}
-
-/// The number of the month of each day, for the years in which people live.
-struct Months {
-    first_day: i32,
-    months: Vec<i16>,
-}
-
-impl Months {
-    fn new() -> Months {
-        let first_day = Day::from_ymd(1900, 1, 1).expect("a date").0;
-        let last_day = Day::from_ymd(2100, 1, 1).expect("a date").0;
-        let first_month = Day(first_day).month().0;
-        Months {
-            first_day,
-            months: (first_day..last_day).map(|day| (Day(day).month().0 - first_month) as i16).collect(),
-        }
-    }
-
-    fn of(&self, day: i32) -> i32 {
-        let place = (day - self.first_day).clamp(0, self.months.len() as i32 - 1);
-        i32::from(self.months[place as usize])
     }
 }
 
@@ -297,7 +274,7 @@ fn act(operation: &Operation, event: &Event, as_of: Day, scratch: &mut Scratch) 
             }
         }
         Act::MaxPerMonth(place) => {
-            let month = scratch.months.of(event.day);
+            let month = scratch.months.of(event.day).0;
             if month != seen.last {
                 (seen.last, seen.count) = (month, 0);
             }

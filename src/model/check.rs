@@ -800,7 +800,7 @@ impl<'a> Checker<'a> {
     }
 
     fn example(&mut self, spec: &spec::Example, terms: &[Term], bands: &Bands) -> Example {
-        let place = self.place_of(&spec.who);
+        let place = spec.who.span().start;
         for (name, given) in &spec.given {
             let known = terms.iter().any(|term| &term.name == name)
                 || self.values.iter().any(|value| &value.name == name)
@@ -820,23 +820,16 @@ impl<'a> Checker<'a> {
         }
         if spec.linear_predictor.is_none() && spec.probability.is_none() && spec.score.is_none() && spec.band.is_none()
         {
-            self.problem(place, "an example expects a linear_predictor, probability, score or band".to_owned());
+            self.problem(Some(place), "an example expects a linear_predictor, probability, score or band".to_owned());
         }
         if let Some(band) = &spec.band {
-            self.known(
-                band,
-                "band",
-                &bands.names().iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(),
-                place.unwrap_or(0),
-            );
+            self.known(band, "band", &bands.names().iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), place);
         }
         Example {
-            line: place.map_or(0, |place| line_at(self.text, place)),
-            who: spec.who.clone(),
+            line: line_at(self.text, place),
+            who: spec.who.get_ref().clone(),
             given: spec.given.iter().map(|(name, given)| (name.clone(), given.get_ref().clone())).collect(),
-            linear_predictor: spec
-                .linear_predictor
-                .map(|number| self.nano(number, place.unwrap_or(0), "linear_predictor")),
+            linear_predictor: spec.linear_predictor.map(|number| self.nano(number, place, "linear_predictor")),
             probability: spec.probability,
             score: spec.score,
             band: spec.band.clone(),

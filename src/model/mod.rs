@@ -299,6 +299,32 @@ impl Expression {
         }
     }
 
+    /// Whether its values are whole numbers for everybody, given which of the model's values are.
+    pub fn is_whole(&self, named: &[bool]) -> bool {
+        match self {
+            Expression::AgeYears | Expression::Sex(_) | Expression::WordIn(..) => true,
+            Expression::CountTrue(_) | Expression::AnyTrue(_) | Expression::AllTrue(_) | Expression::Not(_) => true,
+            Expression::Number(_) | Expression::Ratio(..) => false,
+            Expression::Named(place) => named[*place],
+            Expression::Product(of) | Expression::SumOf(of) => of.iter().all(|place| named[*place]),
+            Expression::Measure(measure) => !matches!(
+                measure.take,
+                Take::Sum | Take::Mean | Take::Latest | Take::WeightsOnce { .. } | Take::LookUp { .. }
+            ),
+            Expression::Stepped(inner, steps) => {
+                let is_fraction = |number: &Micro| number.0 % Micro::ONE.0 != 0;
+                steps.iter().fold(inner.is_whole(named), |whole, step| match step {
+                    Step::Within(..) => true,
+                    Step::DivideBy(_) => false,
+                    Step::Subtract(by) | Step::MultiplyBy(by) | Step::CapAt(by) | Step::FloorAt(by) => {
+                        whole && !is_fraction(by)
+                    }
+                    Step::Square => whole,
+                })
+            }
+        }
+    }
+
     /// The measures in it, not looking into named values.
     pub fn measure(&self) -> Option<&Measure> {
         match self {
@@ -310,6 +336,15 @@ impl Expression {
 }
 
 impl Model {
+    /// Which terms are whole numbers for everybody.
+    pub fn whole_terms(&self) -> Vec<bool> {
+        let mut named = Vec::new();
+        for value in &self.values {
+            named.push(value.expression.is_whole(&named));
+        }
+        self.terms.iter().map(|term| term.expression.is_whole(&named)).collect()
+    }
+
     pub fn is_scored(&self) -> bool {
         self.kind != Kind::Facts
     }

@@ -207,7 +207,7 @@ pub struct Band {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
-    pub who: String,
+    pub who: Spanned<String>,
     pub given: BTreeMap<String, Spanned<Given>>,
     #[serde(default)]
     pub linear_predictor: Option<f64>,

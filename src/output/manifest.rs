@@ -106,9 +106,8 @@ pub struct Dropped {
 impl SourceQuality {
     pub fn new(source: &str, layout: &str, files: usize, events: u64, counts: &Counts) -> SourceQuality {
         let dropped = counts
-            .dropped
-            .iter()
-            .map(|(rule, rows)| (rule.name().to_owned(), Dropped { rows: *rows, meaning: rule.meaning().to_owned() }));
+            .dropped()
+            .map(|(rule, rows)| (rule.name().to_owned(), Dropped { rows, meaning: rule.meaning().to_owned() }));
         SourceQuality {
             source: source.to_owned(),
             layout: layout.to_owned(),

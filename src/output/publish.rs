@@ -22,12 +22,10 @@ pub struct Stage {
 impl Stage {
     /// Makes an empty staging folder, so that a path that cannot be written fails before any work is done.
     pub fn open(out: &Path, name: &str) -> Result<Stage> {
+        recover(out)?;
         let stage = Stage { out: out.to_owned(), name: name.to_owned() };
-        stage.recover()?;
         let folder = stage.folder();
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("failed to clear {}", folder.display()))?;
-        }
+        clear(&folder)?;
         fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
         Ok(stage)
     }
@@ -44,14 +42,6 @@ impl Stage {
         self.out.join(&self.name)
     }
 
-    /// Puts back a run that an earlier stop caught between its two renames.
-    fn recover(&self) -> Result<()> {
-        if self.replaced().exists() && !self.published().exists() {
-            fs::rename(self.replaced(), self.published()).context("failed to put the last published run back")?;
-        }
-        Ok(())
-    }
-
     pub fn write(&self, files: &[OutputFile]) -> Result<()> {
         for file in files {
             let path = self.folder().join(&file.path);
@@ -62,28 +52,65 @@ impl Stage {
         Ok(())
     }
 
-    /// Renames the staged folder into place and returns where it is.
-    pub fn publish(self) -> Result<PathBuf> {
+    /// Takes the staged files away; the last published run stays.
+    pub fn abandon(self) {
+        let _ = fs::remove_dir_all(self.folder());
+        tidy(&self.out);
+    }
+
+    fn move_in(&self) -> Result<()> {
         let (published, replaced) = (self.published(), self.replaced());
         if published.exists() {
-            if replaced.exists() {
-                fs::remove_dir_all(&replaced).with_context(|| format!("failed to clear {}", replaced.display()))?;
-            }
             fs::create_dir_all(self.out.join(REPLACED)).context("failed to make room for the last published run")?;
             fs::rename(&published, &replaced)
                 .with_context(|| format!("failed to move {} aside", published.display()))?;
         }
-        fs::rename(self.folder(), &published).with_context(|| format!("failed to publish {}", published.display()))?;
-        for leftover in [self.out.join(REPLACED), self.out.join(STAGING)] {
-            // Only tidying: what is published stands.
-            let _ = fs::remove_dir_all(leftover);
-        }
-        Ok(published)
+        fs::rename(self.folder(), &published).with_context(|| format!("failed to publish {}", published.display()))
     }
+}
 
-    /// Takes the staged files away; the last published run stays.
-    pub fn abandon(self) {
-        let _ = fs::remove_dir_all(self.out.join(STAGING));
+/// Renames the staged folders of all as-of dates into place, or none of them, and returns where they are.
+pub fn publish(stages: Vec<Stage>) -> Result<Vec<PathBuf>> {
+    let Some(out) = stages.first().map(|stage| stage.out.clone()) else { return Ok(Vec::new()) };
+    for (number, stage) in stages.iter().enumerate() {
+        if let Err(error) = stage.move_in() {
+            for published in &stages[..number] {
+                let _ = fs::remove_dir_all(published.published());
+            }
+            recover(&out)?;
+            return Err(error);
+        }
+    }
+    // Once this folder is gone the new runs stand; until then a stop brings the old ones back.
+    clear(&out.join(REPLACED))?;
+    tidy(&out);
+    Ok(stages.iter().map(Stage::published).collect())
+}
+
+/// Puts back the runs that a stop in the middle of publishing had moved aside.
+fn recover(out: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(out.join(REPLACED)) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry.context("failed to look at the runs that were moved aside")?;
+        let published = out.join(entry.file_name());
+        clear(&published)?;
+        fs::rename(entry.path(), &published).with_context(|| format!("failed to put {} back", published.display()))?;
+    }
+    tidy(out);
+    Ok(())
+}
+
+fn clear(folder: &Path) -> Result<()> {
+    match folder.exists() {
+        true => fs::remove_dir_all(folder).with_context(|| format!("failed to clear {}", folder.display())),
+        false => Ok(()),
+    }
+}
+
+/// Removes the working folders where they are empty.
+fn tidy(out: &Path) {
+    for folder in [STAGING, REPLACED] {
+        let _ = fs::remove_dir(out.join(folder));
     }
 }
 
@@ -101,14 +128,14 @@ mod tests {
         let read = || fs::read_to_string(folder.path().join("2016-04-01/lists/a/b.csv")).unwrap();
         let stage = Stage::open(folder.path(), "2016-04-01").unwrap();
         stage.write(&files("one")).unwrap();
-        stage.publish().unwrap();
+        publish(vec![stage]).unwrap();
         let stage = Stage::open(folder.path(), "2016-04-01").unwrap();
         stage.write(&files("two")).unwrap();
         assert_eq!(read(), "one");
         drop(stage);
         let stage = Stage::open(folder.path(), "2016-04-01").unwrap();
         stage.write(&files("three")).unwrap();
-        stage.publish().unwrap();
+        publish(vec![stage]).unwrap();
         assert_eq!(read(), "three");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside the run");
     }

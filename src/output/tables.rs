@@ -13,7 +13,7 @@ use super::OutputFile;
 use crate::cohort::columns::{Published, PublishedColumn, Values};
 use crate::model::Model;
 use crate::person::Spine;
-use crate::score::people::Scores;
+use crate::score::people::{Reason, Scores};
 
 /// Rows that are laid out in memory at once.
 const ROWS: usize = 1 << 16;
@@ -44,6 +44,13 @@ pub fn scores(published: &Published, models: &[Model], scores: &Scores) -> Resul
 /// `not_scored.parquet`: everybody without a score of some model, and why.
 pub fn not_scored(models: &[Model], spine: &Spine, scores: &Scores) -> Result<OutputFile> {
     let mut rows: Vec<(u32, usize, String)> = Vec::new();
+    for (number, model) in models.iter().enumerate().filter(|(_, model)| !model.is_scored()) {
+        for (person, standing) in scores.standings.iter().enumerate() {
+            if let Some(reason) = Reason::of_standing(*standing) {
+                rows.push((person as u32, number, reason.words(model)));
+            }
+        }
+    }
     for (number, model) in models.iter().enumerate().filter(|(_, model)| model.is_scored()) {
         for (person, result) in scores.models[number].linear_predictors.iter().enumerate() {
             if let Err(reason) = result {
@@ -77,7 +84,7 @@ pub fn reasons_in_words(model: &Model, scores: &Scores, number: usize, person: u
 
 fn field(column: &PublishedColumn) -> Field {
     let kind = match &column.values {
-        Values::Text(_) => DataType::Utf8,
+        Values::Text(_) | Values::Words(_) => DataType::Utf8,
         Values::Whole(_) => DataType::Int64,
         Values::Decimal(_) => DataType::Float64,
     };
@@ -87,6 +94,7 @@ fn field(column: &PublishedColumn) -> Field {
 fn array(column: &PublishedColumn, rows: std::ops::Range<usize>) -> ArrayRef {
     match &column.values {
         Values::Text(values) => Arc::new(values[rows].iter().map(Option::as_deref).collect::<StringArray>()),
+        Values::Words(_) => Arc::new(rows.map(|row| column.values.text(row)).collect::<StringArray>()),
         Values::Whole(values) => Arc::new(values[rows].iter().copied().collect::<Int64Array>()),
         Values::Decimal(values) => Arc::new(values[rows].iter().copied().collect::<Float64Array>()),
     }

@@ -1,6 +1,6 @@
 //! Financial years: 1 April to 31 March, as hospital and social-care files are cut.
 
-use crate::day::Day;
+use crate::day::{Day, Month};
 
 pub struct FinancialYear {
     pub first: Day,
@@ -20,11 +20,29 @@ impl FinancialYear {
         let april = |year: i32| Day::from_ymd(year, 4, 1).expect("every year has an April");
         FinancialYear {
             first: april(year),
-            last: april(year + 1).minus_days(1),
+            last: Day(april(year + 1).0 - 1),
             starts_in: year,
             short_name: format!("{:02}{:02}", year.rem_euclid(100), (year + 1).rem_euclid(100)),
         }
     }
+}
+
+/// What a submission of social-care data covers: from the beginning of a financial year to the end of one of its quarters.
+pub struct Submission {
+    pub first: Day,
+    pub last: Day,
+    /// Such as `2012Q4`.
+    pub name: String,
+}
+
+/// One submission for each whole year, or one for each quarter, every one covering the year so far.
+pub fn submissions(years: &[FinancialYear], quarterly: bool) -> Vec<Submission> {
+    let quarters = if quarterly { 1..=4 } else { 4..=4 };
+    let of_year = |year: &FinancialYear, quarter: i32| {
+        let after = Month(year.first.month().0 + 3 * quarter).first_day();
+        Submission { first: year.first, last: Day(after.0 - 1), name: format!("{}Q{quarter}", year.starts_in) }
+    };
+    years.iter().flat_map(|year| quarters.clone().map(move |quarter| of_year(year, quarter))).collect()
 }
 
 /// The financial years that hold any day of a period, in order.

@@ -21,6 +21,11 @@ pub enum Subject {
     Prescriptions = 7,
     SocialCare = 8,
     Places = 9,
+    Community = 10,
+    MentalHealth = 11,
+    Ambulance = 12,
+    Hospice = 13,
+    Defects = 14,
 }
 
 /// A stream of random draws.

@@ -1,5 +1,6 @@
 //! Attendances at emergency departments: those that end in a bed, and the many that do not.
 
+use super::ambulance::Conveyed;
 use super::draw::{Draw, Subject};
 use super::hospital::{Arrival, age_group};
 use super::people::Person;
@@ -42,12 +43,13 @@ const INJURIES: [(&str, f64); 13] = [
     ("16", 0.5),
 ];
 
-pub fn write_attendances(world: &World, person: &Person, arrivals: &[Arrival], sheets: &mut Sheets) {
+pub fn write_attendances(world: &World, person: &Person, arrivals: &[Arrival], sheets: &mut Sheets) -> Vec<Conveyed> {
+    let mut conveyed = Vec::new();
     let mut draw = Draw::new(world.seed, person.number, Subject::Emergency);
     for arrival in arrivals {
         let seen_as = &world.causes[arrival.cause].seen_as;
         let visit = Visit { trust: arrival.trust, admitted: true, seen_as, ..Visit::on(arrival.day) };
-        write_visit(world, person, &visit, &mut draw, sheets);
+        conveyed.extend(write_visit(world, person, &visit, &mut draw, sheets));
     }
     for (from, to, age) in person.years_of_age() {
         let middle = Day((from.0 + to.0) / 2);
@@ -61,9 +63,10 @@ pub fn write_attendances(world: &World, person: &Person, arrivals: &[Arrival], s
             let seen_as = reason(world, person, age, day, &mut draw);
             let (trust, _) = world.places.hospital(person.area, &mut draw);
             let visit = Visit { trust, seen_as, ..Visit::on(day) };
-            write_visit(world, person, &visit, &mut draw, sheets);
+            conveyed.extend(write_visit(world, person, &visit, &mut draw, sheets));
         }
     }
+    conveyed
 }
 
 /// First two characters of the diagnosis.
@@ -92,8 +95,15 @@ impl Visit<'_> {
     }
 }
 
-fn write_visit(world: &World, person: &Person, visit: &Visit, draw: &mut Draw, sheets: &mut Sheets) {
-    let Some(index) = world.financial_years.iter().position(|year| year.holds(visit.day)) else { return };
+/// Writes an attendance, and says whether an ambulance brought the person.
+fn write_visit(
+    world: &World,
+    person: &Person,
+    visit: &Visit,
+    draw: &mut Draw,
+    sheets: &mut Sheets,
+) -> Option<Conveyed> {
+    let index = world.financial_years.iter().position(|year| year.holds(visit.day))?;
     sheets.tally.attendance(world, person, visit.day);
     let age = person.age_on(visit.day);
     let department = match draw.below(100) {
@@ -129,6 +139,7 @@ fn write_visit(world: &World, person: &Person, visit: &Visit, draw: &mut Draw, s
         .day(Some(submitted_after(visit.day)))
         .text(&world.financial_years[index].short_name)
         .end();
+    ambulance.then_some(Conveyed { day: visit.day, trust: visit.trust })
 }
 
 /// Condition, sub-analysis, part of the body and side; a fifth of attendances have none.

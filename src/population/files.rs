@@ -11,8 +11,11 @@ use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use serde_json::json;
 
+use super::calendar::Submission;
+use super::defects::{Planted, Planter};
 use super::gp::UNITS;
 use super::layouts;
+use super::ledger::Ledger;
 use super::report::report;
 use super::rows::{Layout, Lists, Rows};
 use super::tally::Tally;
@@ -27,6 +30,7 @@ const MANIFEST: &str = "generation.json";
 /// Chunks of people in a GP file, where there are many; small populations have about four files.
 const CHUNKS_PER_GP_FILE: u32 = 50;
 const FEW_GP_FILES: u32 = 4;
+const GP_FILES: [&str; 2] = ["gp_events", "gp_prescriptions"];
 
 /// # Errors
 /// Where the folder holds anything, or cannot be made or written.
@@ -55,6 +59,7 @@ pub struct Files {
     folder: PathBuf,
     gp_encoding: Encoding,
     tally: Tally,
+    ledger: Ledger,
 }
 
 /// What one chunk brings: a part for each whole file, and the two GP parts.
@@ -62,6 +67,8 @@ pub struct Parts {
     whole: Vec<Encoded>,
     gp: [Encoded; 2],
     tally: Tally,
+    /// What was planted in each whole part, and then in the two GP parts.
+    planted: Vec<Vec<Planted>>,
 }
 
 /// A whole file: name, layout and native encoding.
@@ -77,8 +84,18 @@ fn whole_files(world: &World) -> Vec<(String, Layout, Encoding)> {
         years.iter().map(|year| (format!("hes_op_{}", year.short_name), layouts::OUTPATIENTS, Encoding::CsvGz)),
     );
     files.extend(years.iter().map(|year| (format!("hes_ae_{}", year.short_name), layouts::EMERGENCY, Encoding::Csv)));
-    let quarter = |starts_in: i32| format!("social_care_cld_{starts_in}Q4");
-    files.extend(years.iter().map(|year| (quarter(year.starts_in), layouts::SOCIAL_CARE, Encoding::Csv)));
+    let yearly = [
+        ("csds_contacts", layouts::COMMUNITY),
+        ("mhsds_contacts", layouts::MENTAL_HEALTH),
+        ("ambulance_calls", layouts::AMBULANCE),
+    ];
+    for (name, layout) in yearly {
+        files.extend(years.iter().map(|year| (format!("{name}_{}", year.short_name), layout, Encoding::Csv)));
+    }
+    files.push(("hospice_contacts".to_owned(), layouts::HOSPICE, Encoding::Csv));
+    files.push(("care_plans".to_owned(), layouts::CARE_PLANS, Encoding::Csv));
+    let name = |submission: &Submission| format!("social_care_cld_{}", submission.name);
+    files.extend(world.submissions.iter().map(|one| (name(one), layouts::SOCIAL_CARE, Encoding::Csv)));
     files
 }
 
@@ -95,20 +112,37 @@ fn encoding(name: &str, native: Encoding, format: Format) -> Encoding {
 /// Makes a chunk of people and encodes what it brings to each file.
 pub fn encode_chunk(world: &World, request: &Request, chunk: u32) -> Result<Parts> {
     let (people, sheets) = make_chunk(world, chunk);
-    let lists = lists(world, people);
     let tally = sheets.tally;
     let mut tables = vec![sheets.register, sheets.opt_outs, sheets.truth];
     tables.extend(sheets.admissions);
     tables.extend(sheets.outpatients);
     tables.extend(sheets.emergency);
+    tables.extend(sheets.community);
+    tables.extend(sheets.mental_health);
+    tables.extend(sheets.ambulance);
+    tables.extend([sheets.hospice, sheets.care_plans]);
     tables.extend(sheets.social_care);
-    let whole = whole_files(world)
+    let files = whole_files(world);
+    let mut gp_tables = [sheets.gp_events, sheets.prescriptions];
+    let mut planted = Vec::new();
+    if world.faulty {
+        let mut planter = Planter::new(world, request.defects, chunk, &people);
+        let names = files.iter().map(|(name, ..)| name.as_str()).chain(GP_FILES);
+        for (name, rows) in names.zip(tables.iter_mut().chain(&mut gp_tables)) {
+            let (spoiled, kinds) = planter.spoil(name, rows);
+            *rows = spoiled;
+            planted.push(kinds);
+        }
+    }
+    let lists = lists(world, people);
+    let whole = files
         .iter()
         .zip(tables)
         .map(|((name, _, native), rows)| encode(rows, &lists, encoding(name, *native, request.format)))
         .collect::<Result<Vec<_>>>()?;
     let gp = encoding("gp", Encoding::Parquet, request.format);
-    Ok(Parts { whole, tally, gp: [encode(sheets.gp_events, &lists, gp)?, encode(sheets.prescriptions, &lists, gp)?] })
+    let [events, prescriptions] = gp_tables;
+    Ok(Parts { whole, tally, planted, gp: [encode(events, &lists, gp)?, encode(prescriptions, &lists, gp)?] })
 }
 
 fn lists(world: &World, people: Vec<String>) -> Lists {
@@ -139,6 +173,7 @@ impl Files {
             folder: request.out.clone(),
             gp_encoding: encoding("gp", Encoding::Parquet, request.format),
             tally: world.new_tally(),
+            ledger: Ledger::create(&request.out, lists(world, Vec::new()))?,
         })
     }
 
@@ -168,10 +203,16 @@ impl Files {
     /// Where the disk does not take them.
     pub fn append(&mut self, chunks: Vec<Parts>) -> Result<u64> {
         let mut by_file: Vec<Vec<Encoded>> = self.whole.iter().map(|_| Vec::new()).collect();
+        // Rows of parts that stand in line for each file.
+        let mut ahead = vec![0; self.whole.len()];
         for parts in chunks {
-            by_file.iter_mut().zip(parts.whole).for_each(|(file, part)| file.push(part));
             self.tally.add(&parts.tally);
-            self.append_gp(parts.gp)?;
+            self.note_planted(&parts.planted, &ahead)?;
+            for ((file, waiting), part) in by_file.iter_mut().zip(&mut ahead).zip(parts.whole) {
+                *waiting += part.rows() as u64;
+                file.push(part);
+            }
+            self.append_gp(parts.gp, parts.planted.get(self.whole.len()..).unwrap_or_default())?;
         }
         // Files are independent, and the compressed ones take their time.
         self.whole
@@ -181,7 +222,12 @@ impl Files {
         Ok(self.rows())
     }
 
-    fn append_gp(&mut self, [events, prescriptions]: [Encoded; 2]) -> Result<()> {
+    fn note_planted(&mut self, planted: &[Vec<Planted>], ahead: &[u64]) -> Result<()> {
+        let files = self.whole.iter().zip(ahead);
+        files.zip(planted).try_for_each(|((file, ahead), planted)| self.ledger.note(file, *ahead, planted))
+    }
+
+    fn append_gp(&mut self, [events, prescriptions]: [Encoded; 2], planted: &[Vec<Planted>]) -> Result<()> {
         if self.next_chunk.is_multiple_of(self.chunks_per_gp_file) {
             self.close_gp()?;
             let number = self.next_chunk / self.chunks_per_gp_file + 1;
@@ -192,6 +238,9 @@ impl Files {
         }
         self.next_chunk += 1;
         let [first, second] = self.gp.as_mut().expect("opened for the first chunk");
+        for (file, planted) in [&*first, &*second].into_iter().zip(planted) {
+            self.ledger.note(file, 0, planted)?;
+        }
         first.append(events)?;
         second.append(prescriptions)
     }
@@ -216,6 +265,7 @@ impl Files {
 pub fn finish(world: &World, request: &Request, mut files: Files) -> Result<Written> {
     files.close_gp()?;
     let mut done = files.practices;
+    done.extend(files.ledger.close(&request.out, &world.outages, &world.places)?);
     for file in files.whole {
         done.push(file.close()?);
     }

@@ -11,10 +11,14 @@ use super::draw::{Draw, Subject};
 use super::people::{Person, Smoking};
 use super::rows::{NO_POSITION, Rows};
 use super::sheets::Sheets;
+use super::spoiled::MALFORMED_SNOMED;
 use super::tables::{Sex, snomed_groups};
 use super::tally::Tally;
 use super::world::{World, years};
 use crate::day::Day;
+
+/// Dissent from secondary use of GP patient identifiable data: what practices enter for a Type 1 opt-out.
+const TYPE_1_OPT_OUT: &str = "827241000000103";
 
 const FILLER_CODES: usize = 2_500;
 const FILLER_SLOTS: usize = 1 << 14;
@@ -45,6 +49,10 @@ pub struct GpCodes {
     resolved: Vec<Vec<u32>>,
     /// A filler code for each of equally likely slots.
     fillers: Vec<u32>,
+    /// Codes that are none: faults.
+    pub malformed: Vec<u32>,
+    /// Dissent from secondary use of GP data.
+    type_1_opt_out: u32,
 }
 
 impl GpCodes {
@@ -61,7 +69,19 @@ impl GpCodes {
         let resolved = conditions.list.iter().map(|condition| of(&condition.resolved_group)).collect();
         let first_filler = list.len() as u32;
         list.extend((1..=FILLER_CODES as u64).map(filler_code));
-        GpCodes { list: Arc::new(list), groups, by_condition, resolved, fillers: filler_slots(first_filler) }
+        let end = list.len() as u32;
+        list.push(TYPE_1_OPT_OUT.to_owned());
+        list.extend(MALFORMED_SNOMED.map(str::to_owned));
+        let malformed = (end + 1..list.len() as u32).collect();
+        GpCodes {
+            list: Arc::new(list),
+            malformed,
+            type_1_opt_out: end,
+            groups,
+            by_condition,
+            resolved,
+            fillers: filler_slots(first_filler),
+        }
     }
 
     fn group(&self, name: &str) -> &[u32] {
@@ -163,6 +183,7 @@ pub fn write_record(world: &World, person: &Person, place: u32, sheets: &mut She
         Record { rows: &mut sheets.gp_events, tally: &mut sheets.tally, place, practice: practice as u32, last };
     write_diagnoses(world, person, &mut draw, &mut record);
     write_states(world, person, &mut draw, &mut record);
+    write_dissent(world, person, &mut draw, &mut record);
     write_measurements(world, person, &mut draw, &mut record);
     write_visits(world, person, &mut draw, &mut record);
 }
@@ -182,6 +203,14 @@ fn write_diagnoses(world: &World, person: &Person, draw: &mut Draw, record: &mut
         {
             record.code(resolved, code);
         }
+    }
+}
+
+/// Type 1 opt-outs.
+fn write_dissent(world: &World, person: &Person, draw: &mut Draw, record: &mut Record) {
+    if person.told_practice {
+        let day = Day(draw.between(person.present.0.0, person.present.1.0 - 1));
+        record.code(day, world.codes.type_1_opt_out);
     }
 }
 

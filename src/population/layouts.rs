@@ -174,6 +174,62 @@ pub const SOCIAL_CARE: Layout = &[
     ("Planned units per week", Kind::Decimal(0)),
 ];
 
+/// After the community services data set.
+pub const COMMUNITY: Layout = &[
+    text("person_id"),
+    text("provider_code"),
+    text("service_request_id"),
+    text("service_type"),
+    day("contact_date"),
+    text("attendance_status"),
+    text("consultation_medium"),
+    text("activity_location_type"),
+    ("contact_duration_minutes", Kind::Decimal(0)),
+    ("unit_cost", Kind::Decimal(2)),
+];
+
+/// After the mental health services data set.
+pub const MENTAL_HEALTH: Layout = &[
+    text("person_id"),
+    text("provider_code"),
+    text("service_request_id"),
+    text("team_type"),
+    day("contact_date"),
+    text("attendance_status"),
+    text("consultation_medium"),
+    ("contact_duration_minutes", Kind::Decimal(0)),
+    text("primary_diagnosis"),
+    text("care_programme_approach"),
+    ("unit_cost", Kind::Decimal(2)),
+];
+
+pub const AMBULANCE: Layout = &[
+    text("person_id"),
+    text("provider_code"),
+    day("call_date"),
+    text("call_time"),
+    text("call_category"),
+    text("chief_complaint"),
+    text("outcome"),
+    text("conveyed_to"),
+];
+
+pub const HOSPICE: Layout =
+    &[text("person_id"), text("hospice_code"), day("contact_date"), day("end_date"), text("contact_type")];
+
+pub const CARE_PLANS: Layout = &[
+    text("person_id"),
+    text("practice_code"),
+    text("plan_type"),
+    day("start_date"),
+    day("review_date"),
+    text("frailty_category"),
+];
+
+pub const DEFECT_ROWS: Layout = &[text("kind"), text("file"), text("row"), text("column")];
+
+pub const DEFECTS: Layout = &[text("kind"), text("file"), text("count"), text("rows"), text("what")];
+
 pub const TRUTH_PEOPLE: Layout = &[
     text("person_id"),
     text("number"),
@@ -186,4 +242,5 @@ pub const TRUTH_PEOPLE: Layout = &[
     day("palliative_from"),
     text("smoking"),
     text("conditions"),
+    text("opt_out"),
 ];

@@ -7,16 +7,22 @@
 //! [`generate`] is the entry point. The same request gives the same bytes, whatever the number of threads: each person has
 //! own streams of random numbers, chunks of people are made in parallel, and files take them in order.
 
+mod ambulance;
 mod calendar;
 mod calibration;
+mod community;
 mod conditions;
+mod defects;
 mod draw;
 mod emergency;
 mod episodes;
 mod files;
 mod gp;
+mod hospice;
 mod hospital;
 mod layouts;
+mod ledger;
+mod mental_health;
 mod outpatients;
 mod people;
 mod places;
@@ -27,7 +33,9 @@ mod report;
 mod residence;
 mod rows;
 mod sheets;
+mod size;
 mod social_care;
+mod spoiled;
 mod tables;
 mod tally;
 mod targets;
@@ -91,7 +99,7 @@ impl Request {
             format: Format::Native,
             defects: Defects::None,
             first_day: april(2012),
-            last_day: april(2016).minus_days(1),
+            last_day: Day(april(2016).0 - 1),
             follow_up_days: 365,
             frailty_shape: 0.5,
         }
@@ -144,7 +152,7 @@ pub fn generate(request: &Request, progress: &(dyn Fn(u64, u64) + Sync)) -> Resu
     let world = World::new(request);
     let mut files = Files::create(&world, request)?;
     files.write_practices(&world)?;
-    let expected = u64::from(request.people) * u64::from(request.rows_per_person.max(world::LEAST_ROWS_PER_PERSON));
+    let expected = world.expected_rows;
     let wave = (rayon::current_num_threads() * CHUNKS_PER_THREAD) as u32;
     let chunks = request.people.div_ceil(CHUNK);
     let mut ready = Vec::new();
@@ -164,7 +172,10 @@ pub fn generate(request: &Request, progress: &(dyn Fn(u64, u64) + Sync)) -> Resu
         ready = made?;
         next = until;
     }
-    finish(&world, request, files)
+    let written = finish(&world, request, files)?;
+    // What was expected was near, and this is how it came out.
+    progress(written.rows, written.rows);
+    Ok(written)
 }
 
 fn check(request: &Request) -> Result<()> {
@@ -172,7 +183,6 @@ fn check(request: &Request) -> Result<()> {
     ensure!(request.people <= MOST_PEOPLE, "people must be at most {MOST_PEOPLE}");
     ensure!(request.first_day <= request.last_day, "the history must end on or after the day on which it begins");
     ensure!(request.frailty_shape.is_finite() && request.frailty_shape > 0.0, "the shape of frailty must be above 0");
-    ensure!(request.defects == Defects::None, "defects are not made yet: ask for none");
     if request.last_day.0 - request.first_day.0 > 366 * 30 {
         bail!("the history must be at most 30 years long");
     }
@@ -190,7 +200,11 @@ fn make_chunk(world: &World, chunk: u32) -> (Vec<String>, Sheets) {
         register::write_registrations(world, &person, &mut sheets);
         let arrivals = hospital::write_admissions(world, &person, &mut sheets);
         outpatients::write_appointments(world, &person, &mut sheets);
-        emergency::write_attendances(world, &person, &arrivals, &mut sheets);
+        let conveyed = emergency::write_attendances(world, &person, &arrivals, &mut sheets);
+        ambulance::write_calls(world, &person, &conveyed, &mut sheets);
+        community::write_contacts(world, &person, &mut sheets);
+        mental_health::write_contacts(world, &person, &mut sheets);
+        hospice::write_contacts(world, &person, &mut sheets);
         social_care::write_social_care(world, &person, &mut sheets);
         gp::write_record(world, &person, number - first, &mut sheets);
         prescriptions::write_prescriptions(world, &person, number - first, &mut sheets);

@@ -83,40 +83,56 @@ fn write_course(
     let known_before = draw.chance(0.55);
     let mut day = first;
     for visit in 0..visits {
-        let first_visit = visit == 0 && !known_before;
-        let last_visit = visit + 1 == visits;
-        if let Some(index) = world.financial_years.iter().position(|year| year.holds(day))
-            && person.present.0 <= day
-            && day < person.present.1
-        {
-            let attended = draw.weighted_word(&ATTENDED);
-            let outcome = if last_visit && draw.chance(0.5) { "1" } else { draw.word(&["2", "2", "3"]) };
-            let telephone = draw.chance(0.04);
-            let first_code = match (first_visit, telephone) {
-                (true, false) => "1",
-                (false, false) => "2",
-                (true, true) => "3",
-                (false, true) => "4",
-            };
-            sheets.tally.appointment(world, person, day);
-            let key = sheets.keys.next(person.number);
-            sheets.outpatients[index]
-                .text(&person.id)
-                .whole(key)
-                .day(Some(day))
-                .text(attended)
-                .text(first_code)
-                .text(outcome)
-                .text(source)
-                .text(&specialty.code)
-                .text(&specialty.code)
-                .text(trust)
-                .text("R69X6")
-                .day(Some(submitted_after(day)))
-                .text(&world.financial_years[index].short_name)
-                .end();
+        if person.present.0 <= day && day < person.present.1 {
+            let of_course = Appointment { day, first: visit == 0 && !known_before, last: visit + 1 == visits };
+            write_appointment(world, person, specialty, (trust, source), &of_course, draw, sheets);
         }
         day = Day(day.0 + draw.between(7, 120));
     }
     visits
+}
+
+/// One appointment of a course.
+struct Appointment {
+    day: Day,
+    first: bool,
+    last: bool,
+}
+
+fn write_appointment(
+    world: &World,
+    person: &Person,
+    specialty: &Specialty,
+    (trust, source): (&'static str, &'static str),
+    appointment: &Appointment,
+    draw: &mut Draw,
+    sheets: &mut Sheets,
+) {
+    let day = appointment.day;
+    let Some(index) = world.financial_years.iter().position(|year| year.holds(day)) else { return };
+    let attended = draw.weighted_word(&ATTENDED);
+    let outcome = if appointment.last && draw.chance(0.5) { "1" } else { draw.word(&["2", "2", "3"]) };
+    let first_code = match (appointment.first, draw.chance(0.04)) {
+        (true, false) => "1",
+        (false, false) => "2",
+        (true, true) => "3",
+        (false, true) => "4",
+    };
+    sheets.tally.appointment(world, person, day);
+    let key = sheets.keys.next(person.number);
+    sheets.outpatients[index]
+        .text(&person.id)
+        .whole(key)
+        .day(Some(day))
+        .text(attended)
+        .text(first_code)
+        .text(outcome)
+        .text(source)
+        .text(&specialty.code)
+        .text(&specialty.code)
+        .text(trust)
+        .text("R69X6")
+        .day(Some(submitted_after(day)))
+        .text(&world.financial_years[index].short_name)
+        .end();
 }

@@ -12,6 +12,9 @@ pub const DAYS_PER_YEAR: f64 = 365.25;
 pub const DEATH_FOLLOWS_FRAILTY: f64 = 0.3;
 
 const OPT_OUT_SHARE: f64 = 0.031;
+/// Share of those who opted out that also told their practice, and of others who only told it.
+const TOLD_PRACTICE: f64 = 0.6;
+const ONLY_TOLD_PRACTICE: f64 = 0.002;
 const UNKNOWN_SEX_SHARE: f64 = 0.0003;
 pub const ARRIVAL_SHARE: f64 = 0.11;
 pub const LEAVER_SHARE: f64 = 0.045;
@@ -72,7 +75,10 @@ pub struct Person {
     pub palliative_from: Option<Day>,
     pub conditions: Vec<Onset>,
     pub smoking: Smoking,
+    /// On the list of those who opted out.
     pub opted_out: bool,
+    /// Told the practice: a Type 1 opt-out, which stands in the GP record.
+    pub told_practice: bool,
 }
 
 impl Person {
@@ -144,6 +150,7 @@ impl Person {
             conditions: Vec::new(),
             smoking: Smoking::Never,
             opted_out: draw.chance(OPT_OUT_SHARE),
+            told_practice: false,
         };
         person.settle(world);
         person
@@ -165,6 +172,9 @@ impl Person {
         self.care_home_from = world.residence.care_home_from(self, demented, age, until, &mut draw);
         self.palliative_from = world.residence.palliative_from(self, world.reference, &mut draw);
         self.smoking = smoking(self, age, &mut draw);
+        // Where files are without fault, whoever told the practice is on the list as well.
+        let unlisted = if world.faulty { ONLY_TOLD_PRACTICE } else { 0.0 };
+        self.told_practice = draw.chance(if self.opted_out { TOLD_PRACTICE } else { unlisted });
     }
 }
 

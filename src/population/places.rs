@@ -156,6 +156,31 @@ impl Places {
         DISTRICTS.iter().map(|district| district.name)
     }
 
+    /// Share of people whose practice shares its records.
+    pub fn sharing_share(&self) -> f64 {
+        let starts = std::iter::once(0.0).chain(self.practices.iter().map(|practice| practice.end));
+        let widths = self.practices.iter().zip(starts);
+        widths.filter(|(practice, _)| practice.shares_gp_data).map(|(practice, start)| practice.end - start).sum()
+    }
+
+    /// The provider of community services where an area lies: one for Medway and Swale, one for the rest.
+    pub fn community_provider(&self, area: usize) -> &'static str {
+        match DISTRICTS[self.area_districts[area]].name {
+            "Medway" | "Swale" => "NQ7",
+            _ => "RYY",
+        }
+    }
+
+    /// The hospice that serves an area. Their codes are made up.
+    pub fn hospice(&self, area: usize) -> &'static str {
+        match DISTRICTS[self.area_districts[area]].trust {
+            "RN7" => "HSP01",
+            "RWF" => "HSP02",
+            "RPA" => "HSP03",
+            _ => "HSP04",
+        }
+    }
+
     /// The council that an area belongs to.
     pub fn council(&self, area: usize) -> &'static str {
         if DISTRICTS[self.area_districts[area]].name == "Medway" { "821" } else { "820" }

@@ -7,6 +7,7 @@ use super::hospital::age_group;
 use super::people::{DAYS_PER_YEAR, Person};
 use super::rows::Rows;
 use super::sheets::Sheets;
+use super::spoiled::MALFORMED_BNF;
 use super::tables::{number, rows, text};
 use super::tally::Tally;
 use super::world::{World, years};
@@ -38,6 +39,8 @@ pub struct Pharmacy {
     pub codes: Arc<Vec<String>>,
     repeats: Vec<Drug>,
     courses: Vec<Drug>,
+    /// Codes that are none: faults.
+    pub malformed: Vec<u32>,
 }
 
 impl Pharmacy {
@@ -64,7 +67,10 @@ impl Pharmacy {
             };
             if text(&row, "kind") == "repeat" { repeats.push(drug) } else { courses.push(drug) }
         }
-        Pharmacy { codes: Arc::new(codes), repeats, courses }
+        let end = codes.len() as u32;
+        codes.extend(MALFORMED_BNF.map(str::to_owned));
+        let malformed = (end..codes.len() as u32).collect();
+        Pharmacy { codes: Arc::new(codes), malformed, repeats, courses }
     }
 }
 

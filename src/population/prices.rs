@@ -18,6 +18,8 @@ pub struct Prices {
     pub appointment: i64,
     pub attendance: i64,
     pub gp_visit: i64,
+    pub community_contact: i64,
+    pub mental_health_contact: i64,
     emergency_episode: i64,
     planned_episode: i64,
 }
@@ -36,6 +38,8 @@ impl Prices {
             appointment: APPOINTMENT * 100,
             attendance: ATTENDANCE * 100,
             gp_visit: pence("GP minute") * GP_VISIT_MINUTES,
+            community_contact: pence("Community care contact"),
+            mental_health_contact: pence("Mental health care contact"),
             emergency_episode: pence("Emergency inpatient episode (FCE), mean"),
             planned_episode: pence("Elective and other inpatient episode (FCE), mean"),
         }

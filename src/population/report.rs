@@ -36,6 +36,9 @@ const MISSING: [&str; 7] = [
     "People die at the rates of 2020 to 2023 throughout.",
 ];
 
+/// People below whom the report says that chance rules.
+const LEAST_FOR_RATES: u32 = 50_000;
+
 /// The report as Markdown.
 pub fn report(request: &Request, targets: &[Target]) -> String {
     let mut out = String::new();
@@ -50,6 +53,9 @@ pub fn report(request: &Request, targets: &[Target]) -> String {
         kept.len(),
         kept.len() + missed.len()
     );
+    if request.people < LEAST_FOR_RATES {
+        let _ = writeln!(out, "This population is small, so chance does more than the rates; look at a larger one.\n");
+    }
     for target in missed {
         let _ = writeln!(out, "- Not kept: {}", target.what);
     }

@@ -57,6 +57,36 @@ pub const NO_DAY: i32 = i32::MIN;
 pub const NO_POSITION: u32 = u32::MAX;
 pub const NO_NUMBER: i64 = i64::MIN;
 
+/// Days that no calendar has, and that a CSV file shows as they are; in Parquet they are the extracts' invalid date.
+pub const INVALID_DAYS: [&str; 4] = ["2015-02-30", "31/04/2014", "0000-00-00", "2015-13-01"];
+const SHOWN_AS_INVALID: Day = Day(-61_726);
+
+/// Marks one of the days that no calendar has.
+pub fn invalid_day(which: u32) -> i32 {
+    NO_DAY + 1 + which as i32
+}
+
+fn invalid_text(day: i32) -> Option<&'static str> {
+    INVALID_DAYS.get(usize::try_from(i64::from(day) - i64::from(NO_DAY) - 1).ok()?).copied()
+}
+
+/// A day as a file without texts holds it.
+pub fn known_day(day: i32) -> Option<i32> {
+    match day {
+        NO_DAY => None,
+        _ if invalid_text(day).is_some() => Some(SHOWN_AS_INVALID.0),
+        _ => Some(day),
+    }
+}
+
+/// What stands in a cell instead of what was there.
+pub enum Cell {
+    Same,
+    Text(Vec<u8>),
+    Day(i32),
+    Position(u32),
+}
+
 pub enum Column {
     Text { bytes: Vec<u8>, ends: Vec<u32> },
     Day(Vec<i32>),
@@ -184,6 +214,51 @@ impl Rows {
         }
     }
 
+    /// Appends a row of another table of the same layout, with some cells changed.
+    pub fn copy_row(&mut self, from: &Rows, row: usize, edits: &[(usize, Cell)]) {
+        for (index, (mine, theirs)) in self.columns.iter_mut().zip(&from.columns).enumerate() {
+            let edit = edits.iter().find(|(column, _)| *column == index).map(|(_, cell)| cell);
+            match (mine, theirs, edit) {
+                (Column::Text { bytes, ends }, _, Some(Cell::Text(cell))) => {
+                    bytes.extend_from_slice(cell);
+                    ends.push(bytes.len() as u32);
+                }
+                (Column::Text { bytes, ends }, Column::Text { bytes: other, ends: other_ends }, _) => {
+                    bytes.extend_from_slice(text_at(other, other_ends, row));
+                    ends.push(bytes.len() as u32);
+                }
+                (Column::Day(days), _, Some(Cell::Day(day))) => days.push(*day),
+                (Column::Day(days), Column::Day(other), _) => days.push(other[row]),
+                (Column::Decimal(numbers, _), Column::Decimal(other, _), _) => numbers.push(other[row]),
+                (Column::Listed(places, _), _, Some(Cell::Position(place))) => places.push(*place),
+                (Column::Listed(places, _), Column::Listed(other, _), _) => places.push(other[row]),
+                _ => unreachable!("both tables have the same layout"),
+            }
+        }
+        self.len += 1;
+    }
+
+    pub fn text_of(&self, column: usize, row: usize) -> &[u8] {
+        match &self.columns[column] {
+            Column::Text { bytes, ends } => text_at(bytes, ends, row),
+            _ => unreachable!("the layout has text here"),
+        }
+    }
+
+    pub fn day_at(&self, column: usize, row: usize) -> i32 {
+        match &self.columns[column] {
+            Column::Day(days) => days[row],
+            _ => unreachable!("the layout has a day here"),
+        }
+    }
+
+    pub fn position(&self, column: usize, row: usize) -> u32 {
+        match &self.columns[column] {
+            Column::Listed(positions, _) => positions[row],
+            _ => unreachable!("the layout has a list position here"),
+        }
+    }
+
     /// The rows as CSV lines, without a header.
     pub fn csv_lines(&self, lists: &Lists) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.len * self.layout.len() * 6);
@@ -209,7 +284,10 @@ pub fn csv_header(layout: Layout) -> Vec<u8> {
 fn csv_cell(out: &mut Vec<u8>, column: &Column, row: usize, lists: &Lists) {
     match column {
         Column::Text { bytes, ends } => csv_text(out, text_at(bytes, ends, row)),
-        Column::Day(days) if days[row] != NO_DAY => csv_day(out, Day(days[row])),
+        Column::Day(days) if days[row] != NO_DAY => match invalid_text(days[row]) {
+            Some(text) => csv_text(out, text.as_bytes()),
+            None => csv_day(out, Day(days[row])),
+        },
         Column::Decimal(numbers, places) if numbers[row] != NO_NUMBER => csv_decimal(out, numbers[row], *places),
         Column::Listed(positions, list) if positions[row] != NO_POSITION => {
             csv_text(out, lists.get(*list)[positions[row] as usize].as_bytes());

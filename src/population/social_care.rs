@@ -1,6 +1,6 @@
 //! Adult social care: services, assessments and reviews as the council's client-level data holds them.
 //!
-//! Each year's file covers everything that was going on in that year, so a service that runs for three years stands in
+//! Each file covers everything that was going on in a financial year, or in the part of it up to a quarter's end, so a service that runs for three years stands in
 //! three files with one start date and one reference.
 
 use super::draw::{Draw, Subject};
@@ -255,7 +255,7 @@ impl Client {
 
 fn write_event(world: &World, person: &Person, client: &Client, event: &Event, number: usize, sheets: &mut Sheets) {
     let reference = format!("{}{:09}{number:03}", &event.kind[..1], person.number);
-    for (index, year) in world.financial_years.iter().enumerate() {
+    for (index, year) in world.submissions.iter().enumerate() {
         if event.start > year.last || event.end.is_some_and(|end| end < year.first) {
             continue;
         }

@@ -28,11 +28,12 @@ impl Target {
         Target { subject, what, published: None, made: 0.0, sampling: 0.0, within: None, source, note: "" }
     }
 
-    /// A share of people, in hundredths.
+    /// A share of people, in hundredths. Where chance left fewer than are published, the error is that of the published.
     fn share(self, published: Option<f64>, of: u64, people: u64) -> Target {
         let people = people.max(1) as f64;
         let made = of as f64 / people;
-        let sampling = 100.0 * (made * (1.0 - made) / people).sqrt();
+        let likely = made.max(published.unwrap_or(0.0)).min(1.0);
+        let sampling = 100.0 * (likely * (1.0 - likely) / people).sqrt();
         Target { published: published.map(|share| share * 100.0), made: 100.0 * made, sampling, ..self }
     }
 
@@ -155,7 +156,7 @@ fn clustering(world: &World, tally: &Tally, all: &mut Vec<Target>) {
     for row in rows(include_str!("tables/condition_counts.csv")) {
         let count = number(&row, "conditions") as usize;
         let made = tally.priority_conditions[count] as f64;
-        let chance = expected[count] * people as f64;
+        let chance = (expected.get(count).copied().unwrap_or(0.0) * people as f64).max(1e-9);
         let new = |what: String| Target::new("Clustering", what, "condition_counts.csv");
         let with = new(format!("people with {count} of 8 priority conditions, over independence"));
         let published = text(&row, "expected_if_independent").parse::<f64>().ok();
@@ -177,20 +178,21 @@ fn clustering(world: &World, tally: &Tally, all: &mut Vec<Target>) {
 const SOMERSET_PEOPLE: f64 = 552_295.0;
 
 /// Standard error of a count of events that follow a gamma frailty, over several years of the same people.
-fn spread(events: u64, years_each: f64, rate: f64, follows: f64, shape: f64) -> f64 {
+fn spread(events: f64, years_each: f64, rate: f64, follows: f64, shape: f64) -> f64 {
     // One in ten brings another with it.
     const IN_PAIRS: f64 = 1.2;
-    (IN_PAIRS * events.max(1) as f64 * (1.0 + years_each * rate * follows * follows / shape)).sqrt()
+    (IN_PAIRS * events.max(1.0) * (1.0 + years_each * rate * follows * follows / shape)).sqrt()
 }
 
 const DAYS_PER_YEAR: f64 = super::people::DAYS_PER_YEAR;
 
-/// Events over person-years at ages, with the standard error, each for 1,000.
-fn rate(world: &World, events: u64, days: u64, follows: f64) -> (f64, f64) {
+/// Events over person-years at ages, with the standard error, each for 1,000; the published rate is for 1,000 too.
+fn rate(world: &World, events: u64, days: u64, published: f64, follows: f64) -> (f64, f64) {
     let person_years = (days as f64 / DAYS_PER_YEAR).max(1e-9);
     let made = events as f64 / person_years;
+    let likely = made.max(published / 1_000.0);
     let history = years(world.first, world.reference);
-    let error = spread(events, history, made, follows, world.frailty_shape) / person_years;
+    let error = spread(likely * person_years, history, likely, follows, world.frailty_shape) / person_years;
     (1_000.0 * made, 1_000.0 * error)
 }
 
@@ -204,15 +206,15 @@ fn emergencies(world: &World, tally: &Tally, all: &mut Vec<Target>) {
         let (first, last) = (first as usize, last as usize);
         let lived = days.between(Some(sex), first, last);
         expected += published * lived as f64;
-        let (made, error) = rate(world, events.between(Some(sex), first, last), lived, follows);
+        let (made, error) = rate(world, events.between(Some(sex), first, last), lived, published, follows);
         let what = format!("emergency admissions per 1,000 a year, {} {}", word(sex), text(&row, "age_band"));
         let new = Target::new("Emergency admissions", what, "emergency_rates.csv");
         all.push(new.value(Some(published), made, error).within(0.05));
     }
-    let (made, error) = rate(world, events.all(), days.all(), follows);
+    let published = expected / days.all().max(1) as f64;
+    let (made, error) = rate(world, events.all(), days.all(), published, follows);
     let new = Target::new("Emergency admissions", "emergency admissions per 1,000 a year, all", "emergency_rates.csv");
-    let published = Some(expected / days.all().max(1) as f64);
-    all.push(new.value(published, made, error).within(0.03).note("the rates above over the people made"));
+    all.push(new.value(Some(published), made, error).within(0.03).note("the rates above over the people made"));
 }
 
 fn word(sex: Sex) -> &'static str {
@@ -318,14 +320,15 @@ fn rates_of_use(world: &World, tally: &Tally, all: &mut Vec<Target>) {
     let days = tally.ages(Count::Days);
     let mut add = |subject, what: &str, bands: &[(usize, usize)], rates: &ByAge, count: Count, days: &Ages, source| {
         for &ages in bands {
-            let (made, error) =
-                rate(world, tally.ages(count).between(None, ages.0, ages.1), days.between(None, ages.0, ages.1), 0.8);
+            let published = over_people(rates, days, ages);
+            let events = tally.ages(count).between(None, ages.0, ages.1);
+            let (made, error) = rate(world, events, days.between(None, ages.0, ages.1), published, 0.8);
             let last = if ages.1 == EVERY_AGE { "and over".to_owned() } else { format!("to {}", ages.1) };
             let what = format!("{what} per 1,000 a year, {} {last}", ages.0);
             // Appointments come in courses, so chance does more than with single events.
             let error = if matches!(count, Count::Appointments) { 2.0 * error } else { error };
             let new = Target::new(subject, what, source);
-            all.push(new.value(Some(over_people(rates, days, ages)), made, error).within(0.05));
+            all.push(new.value(Some(published), made, error).within(0.05));
         }
     };
     let rates = &world.rates;
@@ -406,7 +409,11 @@ fn mortality(world: &World, tally: &Tally, all: &mut Vec<Target>) {
         let what = format!("deaths per 1,000 a year, {} {} {last}", word(sex), ages.0);
         let per_1000 = |deaths: f64| 1_000.0 * deaths / person_years.max(1e-9);
         let new = Target::new("Mortality", what, "mortality.csv");
-        let new = new.value(Some(per_1000(expected)), per_1000(deaths as f64), per_1000((deaths as f64).sqrt()));
+        let new = new.value(
+            Some(per_1000(expected)),
+            per_1000(deaths as f64),
+            per_1000(f64::max(deaths as f64, expected).sqrt()),
+        );
         all.push(if ages.0 == 0 {
             new.note("below 30 the source is silent, and a small constant is used")
         } else {

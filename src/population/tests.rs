@@ -23,17 +23,18 @@ fn bytes_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-fn generated(people: u32, seed: u64, threads: usize) -> BTreeMap<String, Vec<u8>> {
+fn generated(people: u32, seed: u64, threads: usize, defects: Defects, format: Format) -> BTreeMap<String, Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| generate(&request(people, seed, folder.path()), &|_, _| ())).unwrap();
+    let request = Request { defects, format, ..request(people, seed, folder.path()) };
+    pool.install(|| generate(&request, &|_, _| ())).unwrap();
     bytes_of(folder.path())
 }
 
 #[test]
 fn one_and_four_threads_give_the_same_bytes() {
-    let one = generated(2_300, 7, 1);
-    let four = generated(2_300, 7, 4);
+    let one = generated(2_300, 7, 1, Defects::Real, Format::Native);
+    let four = generated(2_300, 7, 4, Defects::Real, Format::Native);
     assert!(one.keys().eq(four.keys()));
     for (name, bytes) in &one {
         assert!(four[name] == *bytes, "{name} differs");
@@ -43,7 +44,8 @@ fn one_and_four_threads_give_the_same_bytes() {
 
 #[test]
 fn another_seed_gives_other_people() {
-    let (one, other) = (generated(50, 1, 1), generated(50, 2, 1));
+    let (one, other) =
+        (generated(50, 1, 1, Defects::None, Format::Native), generated(50, 2, 1, Defects::None, Format::Native));
     assert_ne!(one["register.csv"], other["register.csv"]);
 }
 
@@ -69,6 +71,58 @@ fn counts_are_those_of_the_files() {
     assert_eq!(register.lines().count() as u64, counted + 1);
     assert!(counted >= 1_200);
     assert_eq!(written.rows, written.files.iter().map(|(_, rows)| rows).sum::<u64>());
+}
+
+/// Cells of a file without quotes or line feeds in them.
+fn cells(bytes: &[u8]) -> Vec<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+    reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn planted_defects_stand_where_the_truth_says() {
+    let files = generated(3_000, 5, 2, Defects::Hostile, Format::Csv);
+    let tables: BTreeMap<&str, Vec<Vec<String>>> = files
+        .iter()
+        .filter(|(name, _)| name.ends_with(".csv"))
+        .map(|(name, bytes)| (name.as_str(), cells(bytes)))
+        .collect();
+    let registered: std::collections::BTreeSet<&str> =
+        tables["register.csv"][1..].iter().map(|row| row[0].as_str()).collect();
+    let mut seen = BTreeMap::new();
+    for planted in &tables["defect_rows.csv"][1..] {
+        let [kind, file, row, column] = [0, 1, 2, 3].map(|index| planted[index].as_str());
+        let table = &tables[file];
+        let at = row.parse::<usize>().unwrap() - 1;
+        let cell = table[at][table[0].iter().position(|name| name == column).unwrap()].as_str();
+        let found = match kind {
+            "missing pseudonym" => cell.is_empty(),
+            "orphan: not on the register" => !registered.contains(cell),
+            "null date" => ["1800-01-01", "1801-01-01", "1600-01-01", "1582-10-15"].contains(&cell),
+            "invalid date" => Day::parse(cell.as_bytes()).is_none(),
+            "registration floor" => cell == "1900-01-01",
+            "lower case code" => cell.bytes().any(|byte| byte.is_ascii_lowercase()),
+            "dotted code" => cell.as_bytes()[3] == b'.',
+            "duplicate row" => table[at] == table[at + 1],
+            "episode split by the year end" => cell == "1",
+            _ => true,
+        };
+        assert!(found, "{kind} in {file}, row {row}: {cell:?}");
+        *seen.entry((kind, file)).or_insert(0u64) += 1;
+    }
+    for counted in tables["defects.csv"][1..].iter().filter(|row| row[3] == "present") {
+        assert_eq!(seen[&(counted[0].as_str(), counted[1].as_str())].to_string(), counted[2]);
+    }
+    let kinds: std::collections::BTreeSet<&str> = seen.keys().map(|(kind, _)| *kind).collect();
+    assert!(kinds.len() >= 18, "{kinds:?}");
+}
+
+#[test]
+fn without_defects_the_ledger_is_empty() {
+    let files = generated(400, 5, 1, Defects::None, Format::Parquet);
+    assert_eq!(cells(&files["defects.csv"]).len(), 1);
+    assert_eq!(cells(&files["defect_rows.csv"]).len(), 1);
+    assert!(files.contains_key("csds_contacts_1516.parquet") && files.contains_key("synth-report.md"));
 }
 
 /// One population for all published figures: no files, and few rows that mean nothing.

@@ -26,5 +26,11 @@ pub fn write_truth(world: &World, person: &Person, rows: &mut Rows) {
             Smoking::Current => "current",
         })
         .text(&conditions.join(";"))
+        .text(match (person.opted_out, person.told_practice) {
+            (false, false) => "",
+            (true, false) => "listed",
+            (false, true) => "type 1 only",
+            (true, true) => "listed and type 1",
+        })
         .end();
 }

@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use super::Request;
-use super::calendar::{FinancialYear, financial_years};
+use super::calendar::{FinancialYear, Submission, financial_years, submissions};
 use super::conditions::{Conditions, Population};
+use super::defects::Outages;
 use super::gp::GpCodes;
 use super::hospital::{Cause, Elective, causes, electives};
+use super::mental_health;
 use super::outpatients::{Specialty, specialties};
 use super::people::DEATH_FOLLOWS_FRAILTY;
 use super::places::Places;
 use super::prescriptions::Pharmacy;
 use super::prices::Prices;
 use super::residence::Residence;
+use super::size::Size;
 use super::tables::{AGES, Rates, Sex};
 use super::tally::Tally;
 use super::turnover::Turnover;
+use super::{Defects, Request};
 use crate::day::Day;
 
 pub struct World {
@@ -26,6 +29,10 @@ pub struct World {
     pub reference: Day,
     pub last: Day,
     pub financial_years: Vec<FinancialYear>,
+    pub submissions: Vec<Submission>,
+    pub outages: Outages,
+    /// Whether faults are planted.
+    pub faulty: bool,
     pub frailty_shape: f64,
     pub places: Places,
     pub practice_codes: Arc<Vec<String>>,
@@ -40,6 +47,8 @@ pub struct World {
     pub dementia: usize,
     pub kidney_disease: Option<usize>,
     pub learning_disability: Option<usize>,
+    /// Position of each illness that the mental-health trust sees.
+    pub mental_illnesses: Vec<Option<usize>>,
     pub residence: Residence,
     pub prices: Prices,
     /// Running totals of each area's women and then men by age band.
@@ -47,6 +56,8 @@ pub struct World {
     pub turnover: Turnover,
     /// Emergency admissions by tenth of deprivation over the county's mean, by sex and age.
     deprivation: Vec<[[f64; AGES]; 2]>,
+    /// Rows that will be made, about.
+    pub expected_rows: u64,
     /// GP rows without meaning for any model, for one visit.
     pub fillers_per_visit: f64,
 }
@@ -68,23 +79,32 @@ impl World {
         let residence = Residence::new(&rates, &conditions, &population, dementia);
         let reference = Day(request.last_day.0 + 1);
         let last = Day(request.last_day.0 + request.follow_up_days as i32);
+        let financial_years = financial_years(request.first_day, last);
+        let size = Size::of(request, &places);
+        let faulty = request.defects != Defects::None;
+        let outages = outages(request, &places, reference);
         World {
             seed: request.seed,
             people: request.people,
             first: request.first_day,
             reference,
             last,
-            financial_years: financial_years(request.first_day, last),
+            submissions: submissions(&financial_years, faulty),
+            outages,
+            faulty,
+            financial_years,
             frailty_shape: request.frailty_shape,
             kidney_disease: position("chronic_kidney_disease"),
             learning_disability: position("learning_disability"),
             prices: Prices::load(),
             dementia,
             residence,
+            mental_illnesses: mental_health::positions(&position),
             age_sex_totals: age_sex_totals(&places),
             turnover,
             deprivation: deprivation(&rates, &population),
-            fillers_per_visit: fillers_per_visit(request.rows_per_person),
+            fillers_per_visit: size.fillers_per_visit,
+            expected_rows: size.rows,
             practice_codes: Arc::new(places.practices.iter().map(|practice| practice.code.clone()).collect()),
             places,
             rates,
@@ -127,6 +147,12 @@ impl World {
     }
 }
 
+fn outages(request: &Request, places: &Places, reference: Day) -> Outages {
+    let practices = places.practices.iter().enumerate().filter(|(_, practice)| practice.shares_gp_data);
+    let sharing: Vec<u32> = practices.map(|(index, _)| index as u32).collect();
+    Outages::new(request.seed, request.defects, &sharing, request.first_day, reference)
+}
+
 /// Years between two days, the second not counted.
 pub fn years(from: Day, to: Day) -> f64 {
     f64::from(to.0 - from.0) / super::people::DAYS_PER_YEAR
@@ -158,14 +184,4 @@ fn deprivation(rates: &Rates, population: &Population) -> Vec<[[f64; AGES]; 2]> 
         }
     }
     factors
-}
-
-/// Rows a person that do not depend on the request: prescriptions, diagnoses, values, hospital and social care.
-pub const LEAST_ROWS_PER_PERSON: u32 = 125;
-/// GP visits a person over five years, and the share of people whose practice shares its records.
-const VISITS_PER_PERSON: f64 = 16.5;
-const SHARING: f64 = 0.66;
-
-fn fillers_per_visit(rows_per_person: u32) -> f64 {
-    ((f64::from(rows_per_person) - f64::from(LEAST_ROWS_PER_PERSON)) / (VISITS_PER_PERSON * SHARING)).max(0.0)
 }

@@ -20,7 +20,7 @@ use parquet::basic::Compression as ParquetCompression;
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::rows::{Column, Kind, Layout, Lists, NO_DAY, NO_NUMBER, NO_POSITION, Rows, csv_header, text_at};
+use super::rows::{Column, Kind, Layout, Lists, NO_NUMBER, NO_POSITION, Rows, csv_header, known_day, text_at};
 
 /// How a file is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +31,11 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// Rows of a file before its first record, as a reader counts them.
+    pub fn header_rows(self) -> u64 {
+        u64::from(self != Encoding::Parquet)
+    }
+
     pub fn extension(self) -> &'static str {
         match self {
             Encoding::Csv => "csv",
@@ -54,8 +59,17 @@ pub enum Encoded {
     Collected(Rows),
 }
 
+impl Encoded {
+    pub fn rows(&self) -> usize {
+        match self {
+            Encoded::Lines { rows, .. } | Encoded::RowGroup { rows, .. } => *rows,
+            Encoded::Collected(rows) => rows.len,
+        }
+    }
+}
+
 /// Rows that a Parquet file collects before it makes a row group of them.
-const COLLECTED_ROWS: usize = 100_000;
+const COLLECTED_ROWS: usize = 50_000;
 
 /// Makes the rows of a chunk ready for a file of the encoding.
 ///
@@ -80,6 +94,7 @@ enum Body {
 pub struct OpenFile {
     pub path: PathBuf,
     pub rows: u64,
+    pub encoding: Encoding,
     body: Body,
 }
 
@@ -107,7 +122,7 @@ impl OpenFile {
                 Body::Parquet { file, waiting: Rows::new(layout) }
             }
         };
-        Ok(OpenFile { path, rows: 0, body })
+        Ok(OpenFile { path, rows: 0, encoding, body })
     }
 
     /// # Errors
@@ -222,7 +237,7 @@ fn array(column: &Column, len: usize, lists: Option<&Lists>) -> ArrayRef {
             });
             Arc::new(cells.collect::<StringArray>())
         }
-        Column::Day(days) => Arc::new(days.iter().map(|&day| (day != NO_DAY).then_some(day)).collect::<Date32Array>()),
+        Column::Day(days) => Arc::new(days.iter().map(|&day| known_day(day)).collect::<Date32Array>()),
         Column::Decimal(numbers, 0) => {
             Arc::new(numbers.iter().map(|&number| (number != NO_NUMBER).then_some(number)).collect::<Int64Array>())
         }

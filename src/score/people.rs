@@ -30,6 +30,16 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Why somebody who stands so has no score of any model; `None` where there may be one.
+    pub fn of_standing(standing: Standing) -> Option<Reason> {
+        match standing {
+            Standing::Registered { .. } => None,
+            Standing::Died => Some(Reason::Died),
+            Standing::NotYetBorn => Some(Reason::NotYetBorn),
+            Standing::NotRegistered => Some(Reason::NotRegistered),
+        }
+    }
+
     /// The reason in words, for lists.
     pub fn words(self, model: &Model) -> String {
         match self {
@@ -162,9 +172,7 @@ impl Everybody<'_> {
             scores.standings.push(standing);
             let found = match standing {
                 Standing::Registered { practice, days } => Ok(Found { person, practice, registered_days: days }),
-                Standing::Died => Err(Reason::Died),
-                Standing::NotYetBorn => Err(Reason::NotYetBorn),
-                Standing::NotRegistered => Err(Reason::NotRegistered),
+                _ => Err(Reason::of_standing(standing).expect("whoever is not registered has a reason")),
             };
             if found.is_ok() {
                 let attributes = OnSpine { spine: self.spine, person: person as u32 };

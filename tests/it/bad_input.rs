@@ -109,7 +109,7 @@ pub fn refused(spoil: impl FnOnce(&Body)) -> (u8, String) {
     let before = files_under(&body.path("out"));
     assert!(before.contains_key("2016-04-01/manifest.json"), "a run is published: {:?}", before.keys());
     spoil(&body);
-    let failure = body.run().err().expect("the run is refused");
+    let failure = body.run().expect_err("the run is refused");
     check_untouched(&before, &body.path("out"));
     told(&failure, body.folder.path())
 }
@@ -224,7 +224,7 @@ fn a_file_that_changes_while_it_is_read_is_refused() {
     let before = files_under(&body.path("out"));
     let prepared = prepare(&body.path("riskstrat.toml"), None).unwrap();
     body.put("gp_events.csv", format!("{GP_EVENTS}PSEUDO-A,2015-01-21,2015-01-20,,44054006,G82001\n"));
-    let failure = run(&prepared, &Silent).err().expect("the run is refused");
+    let failure = run(&prepared, &Silent).expect_err("the run is refused");
     check_untouched(&before, &body.path("out"));
     let (code, message) = told(&failure, body.folder.path());
     assert_eq!(code, 4);
@@ -329,6 +329,7 @@ fn an_amount_or_a_code_that_is_none_is_counted_and_the_rest_of_its_row_used() {
     let body = Body::new();
     body.change("gp_events.csv", ",55,", ",SECRET,");
     body.change("gp_events.csv", "44054006", "4.4054E+07");
+    body.put("riskstrat.toml", format!("{SETTINGS}\n[limits]\nmalformed_codes_share = 0.5\n"));
     body.run().unwrap_or_else(|failure| panic!("{failure}"));
     let quality: serde_json::Value = serde_json::from_str(&body.published("quality.json")).unwrap();
     let sources = quality["sources"].as_array().unwrap();

@@ -1,9 +1,11 @@
 //! The integration tests: one binary, one module a subject.
 
+mod as_of_list;
 mod bad_input;
 mod bad_models;
 mod cases;
 mod common;
 mod fast_is_slow;
 mod models;
+mod refusals;
 mod same_bytes;
