@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Population risk stratification: linked NHS extracts in, explained case-management lists out.
 ///
@@ -72,9 +72,12 @@ pub enum Command {
         /// About how many rows a person in all; scales the GP part
         #[arg(long, default_value_t = 500, value_name = "N")]
         rows_per_person: u32,
-        /// File formats: native (each feed as it usually comes), csv or parquet
-        #[arg(long, default_value = "native", value_name = "FORMAT")]
-        format: String,
+        /// File formats
+        #[arg(long, value_enum, default_value = "native", value_name = "FORMAT")]
+        format: SynthFormat,
+        /// The defects of the real thing, recorded in truth/
+        #[arg(long, value_enum, default_value = "none", value_name = "DEFECTS")]
+        defects: SynthDefects,
     },
     /// Why a person has a score: every term, the events behind it, and what would change the band
     Explain {
@@ -148,4 +151,21 @@ pub enum CodelistCommand {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SynthFormat {
+    /// Each feed as it usually comes: CSV, compressed CSV, Parquet
+    Native,
+    Csv,
+    Parquet,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SynthDefects {
+    None,
+    /// At the rates of real feeds
+    Real,
+    /// Far more of them, to test what a run makes of each
+    Hostile,
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use riskstrat::cli::{Cli, CodelistCommand, Command, ModelsCommand};
+use riskstrat::cli::{Cli, CodelistCommand, Command, ModelsCommand, SynthDefects, SynthFormat};
 use riskstrat::code::{CodeList, System};
 use riskstrat::demo;
 use riskstrat::explain::{self, PublishedRun};
@@ -53,25 +53,24 @@ fn command(cli: &Cli) -> Result<(), Failure> {
         Command::Check { settings } => check_settings(settings, over),
         Command::Models { command: None | Some(ModelsCommand::List) } => list_models(over),
         Command::Models { command: Some(ModelsCommand::Show { id }) } => show_model(id, over),
-        Command::Synth { out, people, seed, rows_per_person, format } => {
+        Command::Synth { out, people, seed, rows_per_person, format, defects } => {
             let mut request = population::Request::new(*people, *seed, out.clone());
             request.rows_per_person = *rows_per_person;
-            request.format = format_named(format)?;
+            request.format = match format {
+                SynthFormat::Native => population::Format::Native,
+                SynthFormat::Csv => population::Format::Csv,
+                SynthFormat::Parquet => population::Format::Parquet,
+            };
+            request.defects = match defects {
+                SynthDefects::None => population::Defects::None,
+                SynthDefects::Real => population::Defects::Real,
+                SynthDefects::Hostile => population::Defects::Hostile,
+            };
             make_population(&request)
         }
         Command::Explain { run, person, model, why_not, settings, all } => {
             let settings = settings.clone().unwrap_or_else(|| run.join("../../riskstrat.toml"));
-            let prepared = prepare(&settings, over)?;
-            let published = PublishedRun::open(run, person).map_err(Failure::Data)?;
-            if let Some(cohort) = why_not {
-                let held = explain::why_not(&prepared, &published, cohort).map_err(Failure::Data)?;
-                print!("{}", report::why_not_in_words(cohort, &held));
-                return Ok(());
-            }
-            let answer =
-                explain::explain(&prepared, &published, person, model.as_deref(), &|_| ()).map_err(Failure::Data)?;
-            print!("{}", report::explanation_in_words(&answer, *all));
-            Ok(())
+            explain_person(&settings, run, person, model.as_deref(), why_not.as_deref(), *all, over)
         }
         Command::Codelist { command } => codelist(command, over),
         Command::Score { model, given } => score_given(model, given, over),
@@ -98,15 +97,6 @@ fn run_demo(out: &Path, people: u32, seed: u64, over: Option<&Path>) -> Result<(
     run_settings(&settings, over)?;
     println!("\nNext: edit {0}, then `riskstrat check {0}` and `riskstrat run {0}`.", settings.display());
     Ok(())
-}
-
-fn format_named(name: &str) -> Result<population::Format, Failure> {
-    match name {
-        "native" => Ok(population::Format::Native),
-        "csv" => Ok(population::Format::Csv),
-        "parquet" => Ok(population::Format::Parquet),
-        other => Err(Failure::Unexpected(anyhow!("format \"{other}\" is not known; known are native, csv, parquet"))),
-    }
 }
 
 fn make_population(request: &population::Request) -> Result<(), Failure> {
@@ -180,6 +170,27 @@ fn list_models(over: Option<&Path>) -> Result<(), Failure> {
 fn show_model(id: &str, over: Option<&Path>) -> Result<(), Failure> {
     let library = library(over)?;
     print!("{}", describe(&model(&library, id)?, &library));
+    Ok(())
+}
+
+fn explain_person(
+    settings: &Path,
+    run: &Path,
+    person: &str,
+    model: Option<&str>,
+    why_not: Option<&str>,
+    all: bool,
+    over: Option<&Path>,
+) -> Result<(), Failure> {
+    let prepared = prepare(settings, over)?;
+    let published = PublishedRun::open(run, person).map_err(Failure::Data)?;
+    if let Some(cohort) = why_not {
+        let held = explain::why_not(&prepared, &published, cohort).map_err(Failure::Data)?;
+        print!("{}", report::why_not_in_words(cohort, &held));
+        return Ok(());
+    }
+    let answer = explain::explain(&prepared, &published, person, model, &|_| ()).map_err(Failure::Data)?;
+    print!("{}", report::explanation_in_words(&answer, all));
     Ok(())
 }
 

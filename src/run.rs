@@ -149,7 +149,8 @@ pub fn prepare(settings_path: &Path, models_over: Option<&Path>) -> Result<Prepa
     let mut problems = std::mem::take(&mut preparing.problems);
     let inputs: Vec<&Input> = register.iter().chain(&opt_outs).chain(&practices).chain(&sources).collect();
     problems.extend(files_read_twice(&inputs));
-    let data_problems = std::mem::take(&mut preparing.data_problems);
+    let mut data_problems = std::mem::take(&mut preparing.data_problems);
+    data_problems.extend(unfinished_folders(&inputs));
     if problems.is_empty() && !data_problems.is_empty() {
         return Err(Failure::Data(anyhow!(data_problems.join("\n"))));
     }
@@ -162,6 +163,18 @@ pub fn prepare(settings_path: &Path, models_over: Option<&Path>) -> Result<Prepa
     prepared.check_headers().map_err(|problems| Failure::Data(anyhow!(problems.join("\n"))))?;
     prepared.check_cohorts().map_err(Failure::Files)?;
     Ok(prepared)
+}
+
+/// What whoever fills a folder leaves in it until all of it is there, as `riskstrat synth` does.
+const INCOMPLETE: &str = "INCOMPLETE";
+
+/// Folders of inputs that say that they are not yet whole.
+fn unfinished_folders(inputs: &[&Input]) -> Vec<String> {
+    let folders: BTreeSet<&Path> =
+        inputs.iter().flat_map(|input| input.files.iter().filter_map(|file| file.path.parent())).collect();
+    let unfinished = folders.into_iter().filter(|folder| folder.join(INCOMPLETE).exists());
+    let what = |folder: &Path| format!("{} holds a file {INCOMPLETE}: it was not filled to the end", folder.display());
+    unfinished.map(what).collect()
 }
 
 /// A file that two sources read would count twice.
