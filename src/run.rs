@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
+use rayon::prelude::*;
 
 use crate::cohort::Cohort;
 use crate::cohort::columns::{Published, published_columns};
@@ -536,17 +537,17 @@ pub fn read_events(
     advance: &(dyn Fn(u64) + Sync),
 ) -> Result<Linked> {
     let context = Context { plan, library: &prepared.library, spine, horizon: prepared.settings.horizon() };
-    let mut finished = Vec::new();
-    for input in &prepared.sources {
-        stage(&format!("read {}", input.name), input.bytes());
-        match SourceReader::new(context, &input.layout)? {
-            Some(reader) => {
-                ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
-                finished.push(reader.finish());
-            }
-            None => finished.push(ingest::events::Finished::default()),
+    stage("read sources", prepared.sources.iter().map(Input::bytes).sum());
+    // All sources at once: one file of a small source would leave the other threads waiting.
+    let read = |input: &Input| match SourceReader::new(context, &input.layout)? {
+        Some(reader) => {
+            ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
+            Ok(reader.finish())
         }
-    }
+        None => Ok(ingest::events::Finished::default()),
+    };
+    let finished: Vec<Result<_>> = prepared.sources.par_iter().map(read).collect();
+    let finished = finished.into_iter().collect::<Result<Vec<_>>>()?;
     stage("build timelines", 0);
     Ok(ingest::link(spine.people(), finished))
 }
@@ -693,7 +694,6 @@ fn timings_json(clock: &Clock, as_of: Day) -> OutputFile {
 }
 
 fn hash_inputs(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Result<Vec<InputLine>> {
-    use rayon::prelude::*;
     let files: Vec<(&Input, &InputFile)> =
         prepared.inputs().flat_map(|input| input.files.iter().map(move |file| (input, file))).collect();
     files

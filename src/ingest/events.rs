@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::measure::plan::{Concept, Plan};
 use crate::model::library::Library;
 use crate::person::{Found, Spine, key_of};
-use crate::timeline::Row;
+use crate::timeline::{Dealt, Row};
 
 /// What every reader of a run needs.
 #[derive(Clone, Copy)]
@@ -209,7 +209,7 @@ struct Thread {
     by_value: Vec<u32>,
     /// One a part of the key, where it is compared as a field.
     key_fields: Vec<Option<ValueReader>>,
-    rows: Vec<Row>,
+    rows: Dealt,
     candidates: Vec<Candidate>,
     counts: Counts,
     buffers: Buffers,
@@ -274,7 +274,7 @@ impl<'a> EventReader<'a> {
             concepts: RowConcepts::new(self.shape.stream, plan, &systems),
             by_value: Vec::new(),
             key_fields: self.shape.duplicate_key.iter().map(|part| key_field(part, layout)).collect(),
-            rows: Vec::new(),
+            rows: Dealt::default(),
             candidates: Vec::new(),
             counts: Counts::default(),
             buffers: Buffers::default(),
@@ -302,7 +302,7 @@ impl<'a> EventReader<'a> {
 /// What a source left behind: rows whose concepts are numbered within their part.
 #[derive(Default)]
 pub struct Finished {
-    pub parts: Vec<(Vec<Concept>, Vec<Row>)>,
+    pub parts: Vec<(Vec<Concept>, Dealt)>,
     pub counts: Counts,
 }
 
@@ -320,7 +320,7 @@ impl Finished {
         }
         all.par_sort_unstable();
         let copies = |one: &Candidate, two: &Candidate| (one.person, one.key) == (two.person, two.key);
-        let mut rows = Vec::with_capacity(all.len());
+        let mut rows = Dealt::default();
         for (place, candidate) in all.iter().enumerate() {
             match all.get(place + 1) {
                 Some(next) if copies(candidate, next) => self.counts.drop_row(Rule::Duplicate),

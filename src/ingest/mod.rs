@@ -17,10 +17,9 @@ pub mod register;
 pub mod spells;
 
 use anyhow::{Context as _, Result, bail};
-use rayon::prelude::*;
 
 use crate::measure::plan::Concept;
-use crate::timeline::{Row, Timelines};
+use crate::timeline::Timelines;
 use counts::Counts;
 use events::{Context, EventReader, Finished};
 use files::{Batch, CsvDialect, InputFile, Wanted};
@@ -120,22 +119,18 @@ pub fn link(people: usize, finished: Vec<Finished>) -> Linked {
     let mut counts = Vec::new();
     let mut events = Vec::new();
     let mut tables = Vec::new();
-    let mut chunks: Vec<Vec<Row>> = Vec::new();
+    let mut dealt = Vec::new();
     for source in finished {
         debug_assert!(source.counts.add_up(), "every row is used or counted under a rule");
         counts.push(source.counts);
         events.push(source.parts.iter().map(|(_, rows)| rows.len() as u64).sum());
         for (concepts, rows) in source.parts {
             tables.push(concepts);
-            chunks.push(rows);
+            dealt.push(rows);
         }
     }
     let slices: Vec<&[Concept]> = tables.iter().map(Vec::as_slice).collect();
     let (concepts, places) = classify::merge_concepts(&slices);
-    chunks.par_iter_mut().zip(&places).for_each(|(rows, places)| {
-        for row in rows {
-            row.event.concept = places[row.event.concept as usize];
-        }
-    });
-    Linked { concepts, timelines: Timelines::build(people, chunks), counts, events }
+    let parts = dealt.into_iter().zip(places.into_iter().map(Some)).collect();
+    Linked { concepts, timelines: Timelines::build(people, parts), counts, events }
 }

@@ -24,7 +24,7 @@ use super::layout::{EpisodeColumns, Field, FieldSystem, LayoutFile};
 use crate::event::Event;
 use crate::measure::plan::{Concept, Mask, StreamPlan};
 use crate::model::library::Library;
-use crate::timeline::Row;
+use crate::timeline::{Dealt, Row};
 
 /// The streams that spells become.
 pub const ADMISSION: &str = "admission";
@@ -595,13 +595,23 @@ impl StreamEmitter {
 struct Part {
     concepts: Vec<Concept>,
     numbers: BTreeMap<Concept, u32>,
-    rows: Vec<Row>,
+    /// Concepts by what they were worked out from.
+    known: BTreeMap<Vec<ValueId>, u32>,
+    key: Vec<ValueId>,
+    rows: Dealt,
     codes: Vec<(ValueId, usize, i32)>,
 }
 
 impl Part {
     fn new(_: &Emitter) -> Part {
-        Part { concepts: Vec::new(), numbers: BTreeMap::new(), rows: Vec::new(), codes: Vec::new() }
+        Part {
+            concepts: Vec::new(),
+            numbers: BTreeMap::new(),
+            known: BTreeMap::new(),
+            key: Vec::new(),
+            rows: Dealt::default(),
+            codes: Vec::new(),
+        }
     }
 
     fn emit<'e>(&mut self, emitter: &Emitter, spell: &[Episode], content: &impl Fn(&Episode) -> &'e [Cell]) {
@@ -667,13 +677,52 @@ impl Part {
         self.codes.dedup_by_key(|(code, position, _)| (*code, *position));
     }
 
+    /// The concept of one event, looked up by the values that decide it.
     fn concept(&mut self, emitter: &Emitter, stream: &StreamEmitter, cells: &Cells) -> u32 {
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        key.push(stream.stream);
+        for ((from, characters), masks) in stream.fields.iter().zip(&stream.masks) {
+            let start = key.len();
+            cells.of(*from, emitter.field_columns, &mut key);
+            // Of several values, those that no predicate asks about decide nothing, but for being there.
+            if *characters == 0 && key.len() > start + 1 {
+                let is_asked = |value: &ValueId| masks[*value as usize].iter().any(|word| *word != 0);
+                let first = key[start];
+                let mut kept = start;
+                for place in start..key.len() {
+                    if is_asked(&key[place]) {
+                        key[kept] = key[place];
+                        kept += 1;
+                    }
+                }
+                key.truncate(kept);
+                if kept == start {
+                    key.push(first);
+                }
+            }
+            key.push(ValueId::MAX);
+        }
+        let concept = match self.known.get(&key) {
+            Some(concept) => *concept,
+            None => {
+                let concept = self.work_out(emitter, stream, &key);
+                self.known.insert(key.clone(), concept);
+                concept
+            }
+        };
+        self.key = key;
+        concept
+    }
+
+    fn work_out(&mut self, emitter: &Emitter, stream: &StreamEmitter, key: &[ValueId]) -> u32 {
+        let mut by_field = key[1..].split(|value| *value == ValueId::MAX);
         let mut mask = stream.full.clone();
         let mut codes: Vec<Box<[u8]>> = Vec::new();
         for ((from, characters), (masks, conditions)) in
             stream.fields.iter().zip(stream.masks.iter().zip(&stream.conditions))
         {
-            let found = cells.of(*from, emitter.field_columns);
+            let found = by_field.next().expect("the key has a part for each field");
             conditions.narrow(found.iter().map(|value| &*masks[*value as usize]), &mut mask);
             if *characters > 0 {
                 codes.push(match (found.first(), *from) {
@@ -716,27 +765,22 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    fn of(&self, from: From, field_columns: &[(usize, usize)]) -> Vec<ValueId> {
-        let in_field = |cells: &[Cell], field: usize| -> Vec<ValueId> {
-            cells
-                .iter()
-                .filter(|cell| field_columns[usize::from(cell.column)].0 == field)
-                .map(|cell| cell.value)
-                .collect()
+    /// Adds the values of a field to `out`.
+    fn of(&self, from: From, field_columns: &[(usize, usize)], out: &mut Vec<ValueId>) {
+        let mut add = |cells: &[Cell], field: usize| {
+            let in_field = cells.iter().filter(|cell| field_columns[usize::from(cell.column)].0 == field);
+            out.extend(in_field.map(|cell| cell.value));
         };
         match from {
-            From::First(field) => in_field(self.first, field),
-            From::Last(field) => in_field(self.last, field),
-            From::Own(field) => in_field(self.own, field),
+            From::First(field) => add(self.first, field),
+            From::Last(field) => add(self.last, field),
+            From::Own(field) => add(self.own, field),
             From::Every(field) => {
-                let mut values: Vec<_> = self.all.iter().flat_map(|cells| in_field(cells, field)).collect();
-                values.sort_unstable();
-                values.dedup();
-                values
+                self.all.iter().for_each(|cells| add(cells, field));
             }
-            From::Code => self.code.iter().map(|(code, _)| *code).collect(),
-            From::Position => self.code.iter().map(|(_, position)| *position as ValueId).collect(),
-            From::Nowhere => Vec::new(),
+            From::Code => out.extend(self.code.map(|(code, _)| code)),
+            From::Position => out.extend(self.code.map(|(_, position)| position as ValueId)),
+            From::Nowhere => {}
         }
     }
 }

@@ -1,13 +1,16 @@
 //! The analysis files: pseudonymised, one row per person, as Parquet.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::Result;
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
+use rayon::prelude::*;
 
 use super::OutputFile;
 use crate::cohort::columns::{Published, PublishedColumn, Values};
@@ -15,60 +18,68 @@ use crate::model::Model;
 use crate::person::Spine;
 use crate::score::people::{Reason, Scores};
 
-/// Rows that are laid out in memory at once.
-const ROWS: usize = 1 << 16;
+/// Rows in a row group, which are laid out in memory at once.
+const ROWS: usize = 1 << 17;
+
+/// A column that is still to be laid out, a range of rows at a time.
+struct Lazy<'a> {
+    field: Field,
+    array: Box<dyn Fn(Range<usize>) -> ArrayRef + Sync + 'a>,
+}
 
 /// `scores.parquet`: everybody who is registered, with every score.
 pub fn scores(published: &Published, models: &[Model], scores: &Scores) -> Result<OutputFile> {
-    let reasons: Vec<(usize, String)> = models
+    let mut columns: Vec<Lazy> = published
+        .columns
         .iter()
-        .enumerate()
-        .filter(|(_, model)| model.is_scored())
-        .map(|(number, model)| (number, format!("{}_reasons", model.id)))
+        .map(|column| Lazy { field: field(column), array: Box::new(|rows| array(column, rows)) })
         .collect();
-    let mut fields: Vec<Field> = published.columns.iter().map(field).collect();
-    fields.extend(reasons.iter().map(|(_, name)| Field::new(name, DataType::Utf8, true)));
-    let schema = Arc::new(Schema::new(fields));
-    let batch = |rows: std::ops::Range<usize>| {
-        let mut arrays: Vec<ArrayRef> = published.columns.iter().map(|column| array(column, rows.clone())).collect();
-        for (number, _) in &reasons {
-            let words =
-                rows.clone().map(|row| reasons_in_words(&models[*number], scores, *number, published.people[row]));
-            arrays.push(Arc::new(words.collect::<StringArray>()));
-        }
-        Ok(RecordBatch::try_new(schema.clone(), arrays)?)
-    };
-    Ok(OutputFile::new("scores.parquet", parquet(&schema, published.people.len(), batch)?))
+    for (number, model) in models.iter().enumerate().filter(|(_, model)| model.is_scored()) {
+        let words = move |rows: Range<usize>| -> ArrayRef {
+            let people = published.people[rows].iter();
+            Arc::new(people.map(|&person| reasons_in_words(model, scores, number, person)).collect::<StringArray>())
+        };
+        let field = Field::new(format!("{}_reasons", model.id), DataType::Utf8, true);
+        columns.push(Lazy { field, array: Box::new(words) });
+    }
+    Ok(OutputFile::new("scores.parquet", parquet(&columns, published.people.len())?))
 }
+
+/// One line of `not_scored.parquet`: person, model and reason.
+type Missing = (u32, u16, Reason);
 
 /// `not_scored.parquet`: everybody without a score of some model, and why.
 pub fn not_scored(models: &[Model], spine: &Spine, scores: &Scores) -> Result<OutputFile> {
-    let mut rows: Vec<(u32, usize, String)> = Vec::new();
-    for (number, model) in models.iter().enumerate().filter(|(_, model)| !model.is_scored()) {
-        for (person, standing) in scores.standings.iter().enumerate() {
-            if let Some(reason) = Reason::of_standing(*standing) {
-                rows.push((person as u32, number, reason.words(model)));
+    let mut rows: Vec<Missing> = Vec::new();
+    for (number, model) in models.iter().enumerate() {
+        let mut take = |person: usize, reason: Option<Reason>| {
+            rows.extend(reason.map(|reason| (person as u32, number as u16, reason)));
+        };
+        match model.is_scored() {
+            true => {
+                let results = scores.models[number].linear_predictors.iter().enumerate();
+                results.for_each(|(person, result)| take(person, result.err()));
+            }
+            false => {
+                let standings = scores.standings.iter().enumerate();
+                standings.for_each(|(person, standing)| take(person, Reason::of_standing(*standing)));
             }
         }
     }
-    for (number, model) in models.iter().enumerate().filter(|(_, model)| model.is_scored()) {
-        for (person, result) in scores.models[number].linear_predictors.iter().enumerate() {
-            if let Err(reason) = result {
-                rows.push((person as u32, number, reason.words(model)));
-            }
-        }
-    }
-    rows.sort_unstable();
-    let text = |name| Field::new(name, DataType::Utf8, false);
-    let schema = Arc::new(Schema::new(vec![text("person"), text("model"), text("reason")]));
-    let batch = |range: std::ops::Range<usize>| {
-        let rows = &rows[range];
-        let people: StringArray = rows.iter().map(|(person, ..)| Some(&*spine.ids[*person as usize].0)).collect();
-        let names: StringArray = rows.iter().map(|(_, model, _)| Some(models[*model].id.as_str())).collect();
-        let reasons: StringArray = rows.iter().map(|(.., reason)| Some(reason.as_str())).collect();
-        Ok(RecordBatch::try_new(schema.clone(), vec![Arc::new(people), Arc::new(names), Arc::new(reasons)])?)
+    rows.par_sort_unstable();
+    let text = |name: &str, value: fn(&Spine, &[Model], &Missing) -> String| {
+        let rows = &rows;
+        let array = move |range: Range<usize>| -> ArrayRef {
+            Arc::new(rows[range].iter().map(|row| Some(value(spine, models, row))).collect::<StringArray>())
+        };
+        Lazy { field: Field::new(name, DataType::Utf8, false), array: Box::new(array) }
     };
-    Ok(OutputFile::new("not_scored.parquet", parquet(&schema, rows.len(), batch)?))
+    let columns = [
+        text("person", |spine, _, row| spine.ids[row.0 as usize].0.to_string()),
+        text("model", |_, models, row| models[usize::from(row.1)].id.clone()),
+        text("reason", |_, models, row| row.2.words(&models[usize::from(row.1)])),
+    ];
+    Ok(OutputFile::new("not_scored.parquet", parquet(&columns, rows.len())?))
 }
 
 /// A person's strongest reasons for a score, from the model's words; `None` where there is no score.
@@ -91,7 +102,7 @@ fn field(column: &PublishedColumn) -> Field {
     Field::new(&column.name, kind, true)
 }
 
-fn array(column: &PublishedColumn, rows: std::ops::Range<usize>) -> ArrayRef {
+fn array(column: &PublishedColumn, rows: Range<usize>) -> ArrayRef {
     match &column.values {
         Values::Text(values) => Arc::new(values[rows].iter().map(Option::as_deref).collect::<StringArray>()),
         Values::Words(_) => Arc::new(rows.map(|row| column.values.text(row)).collect::<StringArray>()),
@@ -100,21 +111,36 @@ fn array(column: &PublishedColumn, rows: std::ops::Range<usize>) -> ArrayRef {
     }
 }
 
-fn parquet(
-    schema: &Arc<Schema>,
-    rows: usize,
-    batch: impl Fn(std::ops::Range<usize>) -> Result<RecordBatch>,
-) -> Result<Vec<u8>> {
+/// The columns as a Parquet file; those of a row group are laid out and compressed on all threads.
+fn parquet(columns: &[Lazy], rows: usize) -> Result<Vec<u8>> {
+    let schema = Arc::new(Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>()));
     // No creation time and no library version in the file: equal runs give equal bytes.
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_created_by("riskstrat".to_owned())
         .build();
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties))?;
-    for start in (0..rows).step_by(ROWS) {
-        writer.write(&batch(start..(start + ROWS).min(rows))?)?;
+    let writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties))?;
+    let (mut file, row_groups) = writer.into_serialized_writer()?;
+    for (number, start) in (0..rows).step_by(ROWS).enumerate() {
+        let range = start..(start + ROWS).min(rows);
+        let writers = row_groups.create_column_writers(number)?;
+        let chunks: Vec<ArrowColumnChunk> = writers
+            .into_par_iter()
+            .zip(columns)
+            .map(|(mut writer, column)| {
+                for leaf in compute_leaves(&column.field, &(column.array)(range.clone()))? {
+                    writer.write(&leaf)?;
+                }
+                Ok(writer.close()?)
+            })
+            .collect::<Result<_>>()?;
+        let mut row_group = file.next_row_group()?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut row_group)?;
+        }
+        row_group.close()?;
     }
-    writer.close()?;
+    file.close()?;
     Ok(bytes)
 }

@@ -16,7 +16,7 @@ use riskstrat::measure::plan::Plan;
 use riskstrat::measure::slow::{Slow, SlowEvent};
 use riskstrat::model::library::Library;
 use riskstrat::model::{Model, Sex};
-use riskstrat::timeline::{Row, Timelines};
+use riskstrat::timeline::{Dealt, Row, Timelines};
 
 use crate::models::{LibraryTables, library, model, streams};
 
@@ -208,7 +208,7 @@ fn the_fast_and_the_slow_engine_agree_on_random_people_and_every_shipped_model()
         row.event.concept = places[stream][row.event.concept as usize];
         row
     });
-    let timelines = Timelines::build(people, vec![chunk.collect()]);
+    let timelines = Timelines::build(people, vec![(chunk.collect::<Dealt>(), None)]);
     let operations = plan.operations(&concepts, &library, &LibraryTables(&library));
     let evaluator = Evaluator::new(&plan, &operations);
     let mut scratch = evaluator.scratch();
