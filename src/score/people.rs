@@ -196,7 +196,9 @@ impl Everybody<'_> {
         for (place, &node) in self.evaluator.plan.models[number].terms.iter().enumerate() {
             let value = scratch.values[node];
             self.tally(number, found, place, value, out);
-            out.facts[place].push(in_thousandths(value));
+            // What was seen stands; where a feed does not cover the person, nothing seen is not published as none.
+            let is_unknown = self.availability.is_unavailable(number, found.practice, place) && !value.is_true();
+            out.facts[place].push(in_thousandths(if is_unknown { Micro::MISSING } else { value }));
         }
     }
 

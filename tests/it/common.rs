@@ -43,6 +43,17 @@ pub enum Cell {
     Decimal(f64),
 }
 
+impl std::fmt::Display for Cell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Cell::Missing => Ok(()),
+            Cell::Text(text) => f.write_str(text),
+            Cell::Whole(number) => write!(f, "{number}"),
+            Cell::Decimal(number) => write!(f, "{number}"),
+        }
+    }
+}
+
 /// The rows of a Parquet file, each by column name.
 pub fn parquet_rows(path: &Path) -> Vec<BTreeMap<String, Cell>> {
     let file = fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_models;
 mod cases;
 mod common;
+mod explain;
 mod fast_is_slow;
 mod models;
 mod refusals;
