@@ -1565,7 +1565,7 @@ HOSPITAL_SCORE = {
         "low_sodium", "Sodium under 135 mmol/L in the last 30 days", named("latest_sodium"), "[{ below = 135 }]"),
     ("Procedure during stay", "any coded procedure"): (
         "procedure", "Procedure during the stay",
-        of_the_stay(f"{OVERNIGHT}, procedure = {{ prefix = {listed('ABCDEFGHJKLMNOPQRSTUVWXYZ')} }}"), None),
+        events("any", "procedure", "same_day", f"code = {{ prefix = {listed('ABCDEFGHJKLMNOPQRSTUVWXYZ')} }}", before=STAY), None),
     ("Index admission Type", "urgent or emergency"): (
         "acute", "The stay began as an emergency", of_the_stay(f"{OVERNIGHT}, {EMERGENCY}"), None),
     ("number of Admissions in previous year", "0-1"): None,
@@ -1778,7 +1778,7 @@ FACT_TERMS = [
          events("count", "admission", (0, 365), f'{EMERGENCY}, {coded("primary_diagnosis", "acsc_19")}'),
          "{} emergency admissions in the last year that good care outside hospital may prevent"),
         ("falls_admissions_12m", "Emergency admissions in the last year after a fall",
-         events("count", "admission", (0, 365), f'{EMERGENCY}, {coded("diagnosis", "falls")}'),
+         events("distinct_days", "diagnosis", (0, 365), f'{EMERGENCY}, {coded("code", "falls")}'),
          "{} emergency admissions in the last year after a fall"),
         ("ae_attendances_12m", "A&E attendances in the last year, without planned follow-up",
          events("count", "emergency", (0, 365), UNPLANNED), "{} A&E attendances in the last year"),
@@ -1986,7 +1986,7 @@ def write_layouts():
         "register", "Register: one row per person and registration", OWN, "register",
         "one registration of one person with one practice") + "\n" + block("[person]", [("column", quoted("person_id"))]) + "\n"
         + block("[register]", [
-            ("birth_month", day("birth_year_month", ["1800-01"])), ("sex", quoted("sex")), ("practice", quoted("practice_code")),
+            ("birth_month", day("birth_year_month", ["1800-01", "1801-01", "1600-01", "1582-10"])), ("sex", quoted("sex")), ("practice", quoted("practice_code")),
             ("practice_null", listed(practice_nulls)), ("registration_start", day("registration_start", nulls)),
             ("registration_end", day("registration_end", nulls)), ("death", day("death_date", nulls)), ("area", quoted("lsoa11")),
         ]) + "\n# 0 is not known, 9 not specified.\n"
@@ -2073,8 +2073,8 @@ def write_layouts():
         "hes_ae", "HES accident and emergency: attendances", hes, "events", "one attendance", "emergency")
         + "\n" + block("[person]", [("column", quoted("ENCRYPTED_HESID"))]) + "\n"
         + block("[day]", [("column", quoted("ARRIVALDATE")), ("null", listed(nulls))]) + "\n" + block("[duplicates]", [
-            ("columns", listed(["ENCRYPTED_HESID", "ARRIVALDATE", "PROCODE", "DIAG_01", "TREAT_01"])),
-            ("source", quoted("published rule, by day, since times are not read: " + spell_rule("duplicate AE row"))),
+            ("columns", listed(["ENCRYPTED_HESID", "ARRIVALDATE", "ARRIVALTIME", "PROCODE", "DIAG_01", "TREAT_01"])),
+            ("source", quoted("published rule, with the same arrival time in place of one within 60 minutes: " + spell_rule("duplicate AE row"))),
         ]) + "\n" + "\n".join([
             field("category", "AEATTENDCAT", "words", values=category),
             field("arrival", "AEARRIVALMODE", "words", null=arrival_null, values=arrival),

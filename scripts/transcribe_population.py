@@ -7,7 +7,7 @@ Writes src/population/tables/*.csv beside this script. Each file keeps the sourc
 first line, which starts with #). Only facts are copied: numbers, codes and area names. The SNOMED lists are cut to a
 few codes a group: enough to be found by anyone who holds the whole list, and no copy of it.
 
-Tables that hold assumptions of this project (conditions, causes, drugs, specialties) are written by hand and are not touched.
+Tables that hold assumptions of this project (conditions, causes, drugs, further diagnoses, specialties) are written by hand and are not touched.
 """
 
 import csv
@@ -73,11 +73,19 @@ def snomed_groups(reference):
 
     source, rows = read(reference / "scores/care_status_snomed.csv")
     sources.append(source.lstrip("# "))
+    by_concept = {}
+    for row in rows:
+        by_concept.setdefault(row["concept"], []).append(row["snomed_code"])
     groups += [(row["concept"], row["snomed_code"]) for row in rows if row["concept"] == "care_home_resident"]
+    for concept in ("housebound", "no_longer_housebound"):
+        groups += [(concept, code) for code in shortest_first(by_concept[concept])[:CODES_PER_DEFICIT]]
 
     source, rows = read(reference / "scores/frailty_snomed.csv")
     sources.append(source.lstrip("# "))
     groups += [(f"frailty_{row['band']}", row["snomed_code"]) for row in rows if row["concept"] == "frailty_diagnosis"]
+    levels = sorted((row for row in rows if row["concept"] == "cfs_level"), key=lambda row: int(row["level"]))
+    groups += [("frailty_scale_level", row["snomed_code"]) for row in levels]
+    groups += [("frailty_scale_score", row["snomed_code"]) for row in rows if row["concept"] == "cfs_score_observable"]
     return "# " + " | ".join(sources), groups
 
 

@@ -29,7 +29,7 @@ use crate::measure::evaluate::{Evaluator, Scratch};
 use crate::measure::plan::{Concept, Plan, Tables};
 use crate::model::describe::in_words;
 use crate::model::library::{Library, Table};
-use crate::model::{Bands, Condition, Model};
+use crate::model::{Bands, Condition, Expression, Model};
 use crate::number::{Micro, Nano};
 use crate::person::{Found, key_of};
 use crate::run::{Prepared, read_events, read_people};
@@ -379,7 +379,7 @@ impl Looking<'_> {
                 AmountKind::None => {}
             }
         }
-        if event.days == Event::OPEN {
+        if event.days == Event::OPEN || event.end_day().is_some_and(|end| end >= self.run.as_of.0) {
             what.push("goes on".to_owned());
         } else if event.days > 0 {
             what.push(format!("{} days", event.days));
@@ -460,6 +460,10 @@ fn smallest_change(model: &Model, contributions: &[Nano], distance: Nano) -> Opt
         }
     };
     for (place, (term, part)) in model.terms.iter().zip(contributions).enumerate() {
+        // Nobody's age or sex is a change to hope for.
+        if is_about_the_person(model, &term.raw) {
+            continue;
+        }
         if part.0 != 0 {
             offer(-part.0, format!("without \"{}\" ({})", term.label, Nano(-part.0)));
             continue;
@@ -476,11 +480,21 @@ fn smallest_change(model: &Model, contributions: &[Nano], distance: Nano) -> Opt
     best.map(|(_, words)| words)
 }
 
+fn is_about_the_person(model: &Model, expression: &Expression) -> bool {
+    match expression {
+        Expression::AgeYears | Expression::Sex(_) | Expression::Number(_) | Expression::WordIn(..) => true,
+        Expression::Named(place) => is_about_the_person(model, &model.values[*place].expression),
+        Expression::Stepped(inner, _) => is_about_the_person(model, inner),
+        _ => false,
+    }
+}
+
 /// Which conditions of a cohort's rule hold for the person.
 ///
 /// # Errors
 /// A rule that is no SQL condition; a person who is not among the published.
 pub fn why_not(prepared: &Prepared, run: &PublishedRun, cohort: &str) -> Result<Vec<ConditionHeld>> {
+    run.check_same(prepared)?;
     let known: Vec<&str> = prepared.cohorts.iter().map(|cohort| cohort.id.as_str()).collect();
     let rule = prepared.cohorts.iter().find(|rule| rule.id == cohort);
     let rule =

@@ -94,7 +94,7 @@ fn run_demo(out: &Path, people: u32, seed: u64, over: Option<&Path>) -> Result<(
     std::fs::write(&settings, demo::settings("data", "2016-04-01"))
         .with_context(|| format!("failed to write {}", settings.display()))
         .map_err(Failure::Output)?;
-    run_settings(&settings, over)?;
+    run_and_report(&settings, over, true)?;
     println!("\nNext: edit {0}, then `riskstrat check {0}` and `riskstrat run {0}`.", settings.display());
     Ok(())
 }
@@ -115,11 +115,15 @@ fn make_population(request: &population::Request) -> Result<(), Failure> {
 }
 
 fn run_settings(settings: &Path, over: Option<&Path>) -> Result<(), Failure> {
+    run_and_report(settings, over, false)
+}
+
+fn run_and_report(settings: &Path, over: Option<&Path>, shows_people: bool) -> Result<(), Failure> {
     let prepared = prepare(settings, over)?;
     let bars = Bars::new();
     let report: Report = run(&prepared, &bars)?;
     bars.finish();
-    print!("{}", report::in_words(&report));
+    print!("{}", report::in_words(&report, shows_people));
     Ok(())
 }
 

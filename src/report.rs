@@ -22,7 +22,8 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-pub fn in_words(report: &Report) -> String {
+/// The table at the end of a run; the first lines of a list only where all people are invented.
+pub fn in_words(report: &Report, shows_people: bool) -> String {
     let mut text = String::new();
     let out = &mut text;
     line(
@@ -58,7 +59,7 @@ pub fn in_words(report: &Report) -> String {
         );
     }
     for date in &report.dates {
-        date_in_words(out, date);
+        date_in_words(out, date, shows_people);
     }
     let total: f64 = report.timings.iter().map(|(_, time)| time.as_secs_f64()).sum();
     line(out, format!("\n{} rows in {total:.1} s", grouped(report.rows)));
@@ -68,7 +69,7 @@ pub fn in_words(report: &Report) -> String {
     text
 }
 
-fn date_in_words(out: &mut String, date: &DateReport) {
+fn date_in_words(out: &mut String, date: &DateReport, shows_people: bool) {
     line(out, format!("\nas of {}", date.as_of));
     for model in &date.models {
         let not_scored: u64 = model.not_scored.values().sum();
@@ -88,7 +89,7 @@ fn date_in_words(out: &mut String, date: &DateReport) {
     for cohort in &date.cohorts {
         line(out, format!("  {:<18} {:>9} people on {} lists", cohort.id, grouped(cohort.people), cohort.lists));
     }
-    if let Some(list) = &date.first_list {
+    if let Some(list) = date.first_list.as_ref().filter(|_| shows_people) {
         line(out, format!("\n  the first lines of the list for practice {}:", list.practice));
         line(out, format!("  {}", list.header.join(" | ")));
         for row in list.rows.iter().take(5) {

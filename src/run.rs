@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -344,6 +345,7 @@ fn decides(settings: &Settings, text: &str, library: &Library, layouts: &BTreeSe
     let settings_text = Text { file: String::new(), text: text.to_owned(), is_shipped: false };
     Decides {
         riskstrat: env!("CARGO_PKG_VERSION").to_owned(),
+        binary_sha256: String::new(),
         as_of: String::new(),
         settings_sha256: settings_text.sha256(),
         opt_outs: settings.opt_outs.applied_upstream.clone().unwrap_or_else(|| "applied here".to_owned()),
@@ -544,7 +546,7 @@ pub fn read_events(
             ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
             Ok(reader.finish())
         }
-        None => Ok(ingest::events::Finished::default()),
+        None => ingest::count_unasked(input, advance),
     };
     let finished: Vec<Result<_>> = prepared.sources.par_iter().map(read).collect();
     let finished = finished.into_iter().collect::<Result<Vec<_>>>()?;
@@ -623,6 +625,7 @@ fn make(
     clock.stage("hash inputs", prepared.inputs().map(Input::bytes).sum());
     let mut decides = prepared.decides.clone();
     decides.inputs = hash_inputs(prepared, advance).map_err(Failure::Data)?;
+    decides.binary_sha256 = binary_sha256();
     clock.stage("read register", prepared.register.bytes());
     let people = read_people(prepared, advance).map_err(Failure::Data)?;
     let plan = prepared.plan();
@@ -691,6 +694,13 @@ fn timings_json(clock: &Clock, as_of: Day) -> OutputFile {
     let json =
         serde_json::json!({ "as_of": as_of.to_string(), "threads": rayon::current_num_threads(), "stages": stages });
     OutputFile::new("timings.json", pretty(&json))
+}
+
+/// The hash of the program itself, taken once; a program that was replaced while it ran cannot be read.
+fn binary_sha256() -> String {
+    static HASH: OnceLock<String> = OnceLock::new();
+    let hash = || std::env::current_exe().map_err(anyhow::Error::from).and_then(|path| files::sha256(&path));
+    HASH.get_or_init(|| hash().unwrap_or_else(|_| "not readable".to_owned())).clone()
 }
 
 fn hash_inputs(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Result<Vec<InputLine>> {

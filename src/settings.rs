@@ -159,9 +159,13 @@ impl Settings {
         for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
             problems.push(format!("two sources named \"{}\"", pair[0]));
         }
-        for (name, share) in
-            [("rejects_share", self.limits.rejects_share), ("not_on_register_share", self.limits.not_on_register_share)]
-        {
+        let limits = &self.limits;
+        for (name, share) in [
+            ("rejects_share", limits.rejects_share),
+            ("not_on_register_share", limits.not_on_register_share),
+            ("malformed_codes_share", limits.malformed_codes_share),
+            ("look_up_misses_share", limits.look_up_misses_share),
+        ] {
             if !(0.0..=1.0).contains(&share) {
                 problems.push(format!("limits: {name} is a share from 0 to 1"));
             }

@@ -43,7 +43,7 @@ pub struct Dealt {
 }
 
 /// Rows in a block of [`Dealt`].
-const ROWS_IN_BLOCK: usize = 2_048;
+const ROWS_IN_BLOCK: usize = 512;
 
 impl Dealt {
     #[inline]

@@ -236,7 +236,7 @@ impl DayReader {
 }
 
 /// A day from text: `2016-04-01`, `20160401`, `01/04/2016`, each perhaps with a time behind it.
-fn parse_day(text: &[u8]) -> i32 {
+pub fn parse_day(text: &[u8]) -> i32 {
     let text = text.trim_ascii();
     if text.is_empty() || text.eq_ignore_ascii_case(b"null") {
         return NO_DAY;

@@ -125,6 +125,8 @@ pub struct Counts {
     dropped: [u64; Rule::ALL.len()],
     /// Codes that do not have the form of their system, by field; their rows are kept without them.
     pub malformed: BTreeMap<String, u64>,
+    /// Values that were not recorded and are taken as the layout's default, by name.
+    pub defaulted: BTreeMap<String, u64>,
     /// Amounts that are not numbers; their rows are kept without them.
     pub bad_amounts: u64,
     pub rejects: BTreeSet<Reject>,
@@ -172,6 +174,9 @@ impl Counts {
         self.used += other.used;
         self.bad_amounts += other.bad_amounts;
         self.dropped.iter_mut().zip(other.dropped).for_each(|(rows, more)| *rows += more);
+        for (name, count) in other.defaulted {
+            *self.defaulted.entry(name).or_default() += count;
+        }
         for (field, count) in other.malformed {
             *self.malformed.entry(field).or_default() += count;
         }

@@ -14,7 +14,7 @@ use super::classify::{self, BLANK, IRRELEVANT, Reading, RowConcepts, ValueId, Va
 use super::column::{self, BAD_DAY, DayReader, KnownDictionary, NO_DAY, for_each_text};
 use super::counts::{Counts, Rule};
 use super::files::Batch;
-use super::layout::{DayColumn, LayoutFile};
+use super::layout::{DayColumn, FieldSystem, LayoutFile};
 use crate::day::Day;
 use crate::event::Event;
 use crate::measure::plan::{Concept, Plan};
@@ -94,6 +94,9 @@ struct Candidate {
     person: u32,
     key: u64,
     newest: i32,
+    /// How much the row says, then what: decides between copies, whatever the run's models ask about.
+    filled: u16,
+    content: u64,
     event: Event,
 }
 
@@ -141,7 +144,9 @@ impl KeyPart {
         let field = layout.fields.iter().position(|field| field.columns.iter().any(|of| of == name));
         let compared = match (day, field) {
             (Some(day), _) => Compared::Day(day.clone()),
-            (None, Some(field)) => Compared::Field(field),
+            // Words lump raw values together; copies agree in the raw value itself.
+            (None, Some(field)) if layout.fields[field].system != FieldSystem::Words => Compared::Field(field),
+            (None, Some(_)) => Compared::Text,
             (None, None) => Compared::Text,
         };
         KeyPart { column, compared }
@@ -177,7 +182,7 @@ impl Shape {
         for (place, field) in layout.fields.iter().enumerate() {
             let planned = plan.streams[stream].fields.iter().position(|planned| planned.name == field.name);
             let keep = layout.keep.iter().find(|keep| keep.field == field.name);
-            if planned.is_none() && keep.is_none() {
+            if planned.is_none() && keep.is_none() && layout.duplicates.is_none() {
                 continue;
             }
             let columns = field.columns.iter().map(|column| want(column, field.optional)).collect();
@@ -204,6 +209,8 @@ struct Thread {
     end: Option<DayReader>,
     newest: Option<DayReader>,
     fields: Vec<ValueReader>,
+    /// The field reader of each column's buffer.
+    field_of_buffer: Vec<usize>,
     concepts: RowConcepts,
     /// The concept of each value, for sources with one column; [`UNSEEN`] where not yet asked.
     by_value: Vec<u32>,
@@ -271,6 +278,7 @@ impl<'a> EventReader<'a> {
             end: layout.end.as_ref().map(DayReader::new),
             newest: layout.duplicates.as_ref().and_then(|duplicates| duplicates.newest.as_ref()).map(DayReader::new),
             fields: self.shape.fields.iter().map(|field| ValueReader::new(&layout.fields[field.layout])).collect(),
+            field_of_buffer: field_of_buffer(&self.shape),
             concepts: RowConcepts::new(self.shape.stream, plan, &systems),
             by_value: Vec::new(),
             key_fields: self.shape.duplicate_key.iter().map(|part| key_field(part, layout)).collect(),
@@ -307,7 +315,8 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Of rows that are copies of each other, the newest is kept; of equally new ones, the last in full order.
+    /// Of rows that are copies of each other, the newest is kept; of equally new ones the fuller, then the last in order
+    /// of content.
     fn drop_copies(&mut self, candidates: Vec<Vec<Candidate>>) {
         let tables: Vec<&[Concept]> = self.parts.iter().map(|(concepts, _)| &concepts[..]).collect();
         let (concepts, places) = classify::merge_concepts(&tables);
@@ -465,6 +474,18 @@ impl Thread {
         }
     }
 
+    /// How many cells of a row hold something, and a hash of what.
+    fn content(&self, row: usize) -> (u16, u64) {
+        let mut filled = 0;
+        let mut hash = 0;
+        for (buffer, field) in self.buffers.values.iter().zip(&self.field_of_buffer) {
+            let value = &self.fields[*field].values.values[buffer[row] as usize].0;
+            filled += u16::from(!value.is_empty());
+            hash = xxhash_rust::xxh3::xxh3_64_with_seed(value, hash);
+        }
+        (filled, hash)
+    }
+
     fn take_row(&mut self, reader: &EventReader, batch: &Batch, row: usize) {
         let buffers = &self.buffers;
         let shape = &reader.shape;
@@ -495,6 +516,9 @@ impl Thread {
         if shape.amount.is_some() {
             event.amount = buffers.amounts[row];
         }
+        if let Some(recorded) = shape.recorded.filter(|_| buffers.recorded[row] == BAD_DAY) {
+            return self.counts.reject(batch.file, place, name(recorded), Rule::BadDate);
+        }
         if shape.recorded.is_some() && buffers.recorded[row] > day {
             event.known_after = (buffers.recorded[row] - day).min(i32::from(u16::MAX)) as u16;
         }
@@ -513,7 +537,8 @@ impl Thread {
             self.rows.push(Row { person, event });
         } else {
             let newest = if shape.newest.is_some() { buffers.newest[row] } else { NO_DAY };
-            self.candidates.push(Candidate { person, key: buffers.keys[row], newest, event });
+            let (filled, content) = self.content(row);
+            self.candidates.push(Candidate { person, key: buffers.keys[row], newest, filled, content, event });
         }
     }
 }
@@ -529,6 +554,12 @@ fn planned_columns(shape: &Shape) -> Vec<(usize, usize, usize)> {
         }
     }
     planned
+}
+
+/// The field reader that each column's buffer is filled by.
+fn field_of_buffer(shape: &Shape) -> Vec<usize> {
+    let fields = shape.fields.iter().enumerate();
+    fields.flat_map(|(reader, field)| std::iter::repeat_n(reader, field.columns.len())).collect()
 }
 
 fn key_field(part: &KeyPart, layout: &LayoutFile) -> Option<ValueReader> {

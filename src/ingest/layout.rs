@@ -349,14 +349,21 @@ impl LayoutFile {
                     by_practice,
                     several: several.clone(),
                 };
+                // What is known only at discharge is no field of an admission: a past as-of date would see the future.
+                let fields: BTreeMap<_, _> =
+                    fields.into_iter().filter(|(name, _)| !name.starts_with("discharge_")).collect();
+                let of_spell = |name: &str| !name.contains("diagnosis") && name != "procedure";
                 let mut diagnosis: BTreeMap<_, _> =
-                    fields.clone().into_iter().filter(|(name, _)| !name.contains("diagnosis")).collect();
+                    fields.clone().into_iter().filter(|(name, _)| of_spell(name)).collect();
                 diagnosis.extend(fields.get("diagnosis").map(|kind| (super::spells::CODE.to_owned(), kind.clone())));
                 let positions = ["primary", "secondary"].map(str::to_owned).into();
+                let mut procedure = diagnosis.clone();
+                procedure.extend(fields.get("procedure").map(|kind| (super::spells::CODE.to_owned(), kind.clone())));
                 diagnosis.insert(super::spells::POSITION.to_owned(), FieldKind::Words(positions));
                 streams.add(super::spells::ADMISSION, stream(fields.clone()));
                 streams.add(super::spells::EPISODE, stream(fields));
                 streams.add(super::spells::DIAGNOSIS, stream(diagnosis));
+                streams.add(super::spells::PROCEDURE, stream(procedure));
             }
             (Builds::Register, _) => {
                 if let Some(register) = &self.register {

@@ -16,6 +16,8 @@ pub mod parquet;
 pub mod register;
 pub mod spells;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use anyhow::{Context as _, Result, bail};
 
 use crate::measure::plan::Concept;
@@ -60,6 +62,21 @@ pub fn read_all(
     files::read(&input.files, &wanted, &input.dialect, &|batch| sink(&batch), progress)
         .with_context(|| format!("source \"{}\"", input.name))?;
     Ok(())
+}
+
+/// Counts the rows of a source that no model asks about.
+pub fn count_unasked(input: &Input, progress: &(dyn Fn(u64) + Sync)) -> Result<Finished> {
+    let rows = AtomicU64::new(0);
+    let wanted = [(input.layout.person.column.clone(), false)];
+    let count = |batch: &Batch| {
+        rows.fetch_add(batch.rows as u64, Ordering::Relaxed);
+        Ok(())
+    };
+    read_all(input, &wanted, &count, progress)?;
+    let mut finished = Finished::default();
+    finished.counts.rows = rows.into_inner();
+    finished.counts.drop_rows(counts::Rule::NotAskedFor, finished.counts.rows);
+    Ok(finished)
 }
 
 /// A source whose rows are being taken, whatever its layout builds.

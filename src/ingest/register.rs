@@ -134,7 +134,7 @@ impl<'a> RegisterReader<'a> {
                 }
             };
             let start = day(starts[row]).unwrap_or_else(|| {
-                *counts.malformed.entry("registration_start, not recorded".to_owned()).or_default() += 1;
+                *counts.defaulted.entry("registration_start".to_owned()).or_default() += 1;
                 REGISTRATION_FLOOR
             });
             let end = day(ends[row]);
@@ -185,6 +185,12 @@ impl<'a> RegisterReader<'a> {
         counts.used -= copies;
         counts.drop_rows(Rule::Duplicate, copies);
         let mut people: Vec<&[RegisterRow]> = rows.chunk_by(|one, two| one.key == two.key).collect();
+        let spelled_twice = people.iter().filter(|rows| rows.iter().any(|row| row.id != rows[0].id)).count();
+        if spelled_twice > 0 {
+            bail!(
+                "{spelled_twice} pseudonyms of the register differ from another only in capitals; pseudonyms are compared without regard to case, so they would become one person"
+            );
+        }
         people.par_sort_unstable_by(|one, two| one[0].id.cmp(&two[0].id));
         let mut spine = self.spine_of(&people);
         let all_out: Vec<u128> = out.into_iter().collect();
@@ -258,11 +264,14 @@ fn months(array: &ArrayRef, name: &str, column: &DayColumn) -> Result<Vec<i32>> 
     let nulls: Vec<Month> = column.null.iter().filter_map(|text| Month::parse(text.as_bytes())).collect();
     let month = |text: Option<String>| match text {
         None => NO_DAY,
-        Some(text) => match Month::parse(text.as_bytes()) {
-            Some(month) if nulls.contains(&month) => NO_DAY,
-            Some(month) => month.0,
-            None => BAD_DAY,
-        },
+        Some(text) => {
+            match Month::parse(text.as_bytes()).map_or_else(|| column::parse_day(text.as_bytes()), |month| month.0) {
+                // A whole date, of which the month is kept.
+                day if day > BAD_DAY && Month::parse(text.as_bytes()).is_none() => Day(day).month().0,
+                month if nulls.contains(&Month(month)) => NO_DAY,
+                other => other,
+            }
+        }
     };
     Ok(texts(array, name)?.into_iter().map(month).collect())
 }

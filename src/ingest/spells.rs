@@ -2,8 +2,8 @@
 //!
 //! An admission is a spell, never a row: a stay under several consultants is several rows, a year's end splits an
 //! episode, a transfer starts a new spell elsewhere. Episodes are read, copies dropped, and each person's episodes at a
-//! provider joined into spells; a spell becomes one `admission` event, one `episode` event for each of its episodes
-//! and one `diagnosis` event for each distinct diagnosis.
+//! provider joined into spells. A spell becomes one `admission` event with what its first episode says, one `episode`
+//! event for each of its episodes, and one `diagnosis` or `procedure` event for each distinct code and position.
 //!
 //! A row reaches an extract when its episode is finished, so an admission is known from the end of its first episode,
 //! and a diagnosis from the end of the first episode that has it: an as-of date in the past sees no more than a run on
@@ -30,6 +30,7 @@ use crate::timeline::{Dealt, Row};
 pub const ADMISSION: &str = "admission";
 pub const EPISODE: &str = "episode";
 pub const DIAGNOSIS: &str = "diagnosis";
+pub const PROCEDURE: &str = "procedure";
 /// The field of `diagnosis` that says whether the code came first in its episode.
 pub const POSITION: &str = "position";
 pub const CODE: &str = "code";
@@ -98,7 +99,7 @@ struct Thread {
 impl<'a> SpellReader<'a> {
     /// `None` where no model asks about any stream that spells become.
     pub fn new(context: Context<'a>, layout: &'a LayoutFile) -> Option<SpellReader<'a>> {
-        [ADMISSION, EPISODE, DIAGNOSIS].iter().find_map(|stream| context.plan.stream(stream))?;
+        [ADMISSION, EPISODE, DIAGNOSIS, PROCEDURE].iter().find_map(|stream| context.plan.stream(stream))?;
         let columns = layout.episode.as_ref()?;
         let discharge_method = layout.fields.iter().find(|field| field.name == "discharge_method")?;
         let mut wanted: Vec<(String, bool)> = [
@@ -198,7 +199,7 @@ impl<'a> SpellReader<'a> {
         });
         drop_copies(&mut episodes, &mut counts);
         episodes.par_sort_unstable_by(|one, two| {
-            let key = |e: &Episode| (e.person, e.provider, e.start, e.end, e.order, e.transit, e.key);
+            let key = |e: &Episode| (e.person, e.provider, e.start, e.end, e.order, e.transit, e.key, e.goes_on);
             key(one).cmp(&key(two)).then_with(|| content(one).cmp(content(two)))
         });
         counts.used += episodes.len() as u64;
@@ -221,7 +222,7 @@ impl<'a> SpellReader<'a> {
 fn order_of(e: &Episode) -> impl Ord + use<> {
     (
         (e.person, e.start, e.end, e.order, e.provider, e.transit, e.admission, e.discharge),
-        (e.filled, e.submitted, e.key),
+        (e.filled, e.submitted, e.key, e.goes_on),
     )
 }
 
@@ -383,9 +384,6 @@ impl Thread {
             NO_DAY => return self.reject_at(first_cell, file, row, name(ADMITTED), Rule::NoDate),
             day => day,
         };
-        if admission > start {
-            return self.reject_at(first_cell, file, row, name(ADMITTED), Rule::EndsBeforeItStarts);
-        }
         if admission >= reader.context.horizon.0 {
             self.cells.truncate(first_cell);
             return self.counts.drop_row(Rule::AfterLastAsOf);
@@ -476,16 +474,17 @@ impl FieldValues {
     }
 }
 
-/// Where a field of one of the three streams gets its values from.
+/// Where a field of one of the streams gets its values from.
+///
+/// Nothing comes from a later episode than the event is known from: a past as-of date must not see the future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
-    /// This layout field, of the spell's first episode, of its last, of every episode, or of the episode itself.
+    /// This layout field, of the spell's first episode.
     First(usize),
-    Last(usize),
-    Every(usize),
+    /// This layout field, of the episode itself.
     Own(usize),
-    /// The one code of a `diagnosis` event.
-    Code,
+    /// The one code of a `diagnosis` or `procedure` event, which is a value of this layout field.
+    Code(usize),
     Position,
     Nowhere,
 }
@@ -503,12 +502,17 @@ struct StreamEmitter {
 struct Emitter<'a> {
     admission: Option<StreamEmitter>,
     episode: Option<StreamEmitter>,
-    diagnosis: Option<StreamEmitter>,
-    diagnosis_field: Option<usize>,
-    /// The field column of the first diagnosis.
-    first_diagnosis: usize,
+    coded: Vec<CodedEmitter>,
     values: &'a FieldValues,
     field_columns: &'a [(usize, usize)],
+}
+
+/// A stream with one event for each distinct code and position of a spell.
+struct CodedEmitter {
+    stream: StreamEmitter,
+    field: usize,
+    /// The field column that holds the code which comes first.
+    first_column: usize,
 }
 
 /// The values of the field `position`.
@@ -517,18 +521,13 @@ const POSITIONS: [&str; 2] = ["primary", "secondary"];
 impl<'a> Emitter<'a> {
     fn new(reader: &'a SpellReader, values: &'a FieldValues) -> Emitter<'a> {
         let from = |stream: &str, field: &str| match (stream, field) {
-            (DIAGNOSIS, CODE) => From::Code,
+            (DIAGNOSIS, CODE) => reader.field("diagnosis").map_or(From::Nowhere, From::Code),
+            (PROCEDURE, CODE) => reader.field("procedure").map_or(From::Nowhere, From::Code),
             (DIAGNOSIS, POSITION) => From::Position,
-            _ => {
-                let Some(place) = reader.field(field) else { return From::Nowhere };
-                match (stream, field) {
-                    (_, "discharge_method" | "discharge_destination") => From::Last(place),
-                    (ADMISSION, "diagnosis" | "procedure") => From::Every(place),
-                    (EPISODE, "method" | "source" | "patient_class") => From::First(place),
-                    (EPISODE, _) => From::Own(place),
-                    _ => From::First(place),
-                }
-            }
+            // An episode is told by its own columns, but how the stay began by those of the first.
+            (EPISODE, "method" | "source" | "patient_class") => reader.field(field).map_or(From::Nowhere, From::First),
+            (EPISODE, _) => reader.field(field).map_or(From::Nowhere, From::Own),
+            _ => reader.field(field).map_or(From::Nowhere, From::First),
         };
         let stream = |name: &str| {
             let number = reader.context.plan.stream(name)?;
@@ -536,13 +535,15 @@ impl<'a> Emitter<'a> {
             let sources = plan.fields.iter().map(|field| (from(name, &field.name), field.characters)).collect();
             Some(StreamEmitter::new(number, plan, sources, reader, values))
         };
-        let diagnosis = reader.field("diagnosis");
+        let coded = [(DIAGNOSIS, "diagnosis"), (PROCEDURE, "procedure")].into_iter().filter_map(|(name, field)| {
+            let field = reader.field(field)?;
+            let first_column = reader.field_columns.iter().position(|(of, _)| *of == field)?;
+            Some(CodedEmitter { stream: stream(name)?, field, first_column })
+        });
         Emitter {
             admission: stream(ADMISSION),
             episode: stream(EPISODE),
-            diagnosis: stream(DIAGNOSIS),
-            diagnosis_field: diagnosis,
-            first_diagnosis: reader.field_columns.iter().position(|(field, _)| Some(*field) == diagnosis).unwrap_or(0),
+            coded: coded.collect(),
             values,
             field_columns: &reader.field_columns,
         }
@@ -558,10 +559,8 @@ impl StreamEmitter {
         values: &FieldValues,
     ) -> StreamEmitter {
         let library: &Library = reader.context.library;
-        let diagnosis = reader.field("diagnosis");
         let layout_field = |from: From| match from {
-            From::First(place) | From::Last(place) | From::Every(place) | From::Own(place) => Some(place),
-            From::Code => diagnosis,
+            From::First(place) | From::Own(place) | From::Code(place) => Some(place),
             From::Position | From::Nowhere => None,
         };
         let conditions: Vec<FieldConditions> = plan
@@ -625,18 +624,17 @@ impl Part {
         let stay = (discharged - day).clamp(0, i32::from(Event::OPEN) - 1) as u16;
         let known_after = |until: i32| (until - day).clamp(0, i32::from(u16::MAX)) as u16;
         let event = |concept, days, known_after| Event { day, concept, amount: Event::NO_AMOUNT, days, known_after };
-        let all: Vec<&[Cell]> = spell.iter().map(content).collect();
-        let (first_cells, last_cells) = (content(first), content(last));
+        let first_cells = content(first);
         if let Some(stream) = &emitter.admission {
-            let cells = Cells { first: first_cells, last: last_cells, own: first_cells, all: &all, code: None };
+            let cells = Cells { first: first_cells, own: first_cells, code: None };
             let concept = self.concept(emitter, stream, &cells);
             if concept != IRRELEVANT {
                 self.rows.push(Row { person, event: event(concept, stay, known_after(first.end)) });
             }
         }
         if let Some(stream) = &emitter.episode {
-            for (episode, own) in spell.iter().zip(&all) {
-                let cells = Cells { first: first_cells, last: last_cells, own, all: &all, code: None };
+            for episode in spell {
+                let cells = Cells { first: first_cells, own: content(episode), code: None };
                 let concept = self.concept(emitter, stream, &cells);
                 if concept != IRRELEVANT {
                     let days = (episode.end - episode.start).clamp(0, i32::from(Event::OPEN) - 1) as u16;
@@ -644,31 +642,31 @@ impl Part {
                 }
             }
         }
-        if let Some(stream) = &emitter.diagnosis {
-            self.collect_codes(emitter, spell, &all);
+        for coded in &emitter.coded {
+            self.collect_codes(emitter, coded, spell, content);
             for (code, position, until) in std::mem::take(&mut self.codes) {
-                let cells = Cells {
-                    first: first_cells,
-                    last: last_cells,
-                    own: first_cells,
-                    all: &all,
-                    code: Some((code, position)),
-                };
-                let concept = self.concept(emitter, stream, &cells);
+                let cells = Cells { first: first_cells, own: first_cells, code: Some((code, position)) };
+                let concept = self.concept(emitter, &coded.stream, &cells);
                 if concept != IRRELEVANT {
-                    self.rows.push(Row { person, event: event(concept, stay, known_after(until)) });
+                    self.rows.push(Row { person, event: event(concept, 0, known_after(until)) });
                 }
             }
         }
     }
 
-    /// The distinct diagnoses of a spell with their best position, and when the first episode with each had ended: a
-    /// diagnosis is not known before.
-    fn collect_codes(&mut self, emitter: &Emitter, spell: &[Episode], all: &[&[Cell]]) {
-        for (episode, cells) in spell.iter().zip(all) {
-            for cell in cells.iter().filter(|cell| usize::from(cell.column) >= emitter.first_diagnosis) {
-                if Some(emitter.field_columns[usize::from(cell.column)].0) == emitter.diagnosis_field {
-                    let position = usize::from(usize::from(cell.column) != emitter.first_diagnosis);
+    /// The distinct codes and positions of a spell, and when the first episode with each had ended: a code is not
+    /// known before.
+    fn collect_codes<'e>(
+        &mut self,
+        emitter: &Emitter,
+        coded: &CodedEmitter,
+        spell: &[Episode],
+        content: &impl Fn(&Episode) -> &'e [Cell],
+    ) {
+        for episode in spell {
+            for cell in content(episode).iter().filter(|cell| usize::from(cell.column) >= coded.first_column) {
+                if emitter.field_columns[usize::from(cell.column)].0 == coded.field {
+                    let position = usize::from(usize::from(cell.column) != coded.first_column);
                     self.codes.push((cell.value, position, episode.end));
                 }
             }
@@ -728,10 +726,7 @@ impl Part {
                 codes.push(match (found.first(), *from) {
                     (Some(value), from) => {
                         let field = match from {
-                            From::First(field) | From::Last(field) | From::Every(field) | From::Own(field) => {
-                                Some(field)
-                            }
-                            From::Code => emitter.diagnosis_field,
+                            From::First(field) | From::Own(field) | From::Code(field) => Some(field),
                             From::Position | From::Nowhere => None,
                         };
                         let code = field.map_or(&[][..], |field| &emitter.values.values[field][*value as usize]);
@@ -758,9 +753,7 @@ impl Part {
 /// The cells of a spell that an event of it can draw on.
 struct Cells<'a> {
     first: &'a [Cell],
-    last: &'a [Cell],
     own: &'a [Cell],
-    all: &'a [&'a [Cell]],
     code: Option<(ValueId, usize)>,
 }
 
@@ -773,12 +766,8 @@ impl Cells<'_> {
         };
         match from {
             From::First(field) => add(self.first, field),
-            From::Last(field) => add(self.last, field),
             From::Own(field) => add(self.own, field),
-            From::Every(field) => {
-                self.all.iter().for_each(|cells| add(cells, field));
-            }
-            From::Code => out.extend(self.code.map(|(code, _)| code)),
+            From::Code(_) => out.extend(self.code.map(|(code, _)| code)),
             From::Position => out.extend(self.code.map(|(_, position)| position as ValueId)),
             From::Nowhere => {}
         }

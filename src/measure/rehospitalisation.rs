@@ -25,7 +25,8 @@ const DISCHARGES: Window = Window { after_days: 30, up_to_days: 730 };
 const READMISSION_DAYS: i32 = 30;
 /// With fewer expected readmissions than this, the ratio is 1.
 pub const FEWEST_EXPECTED: i64 = 20;
-const AGE_BANDS: usize = 19;
+/// 18 of five years, one from 90 on, one for people of unknown age.
+const AGE_BANDS: usize = 20;
 const STRATA: usize = AGE_BANDS * 3;
 const UNIT: i128 = 1_000_000_000;
 
@@ -117,7 +118,7 @@ fn tally_person(
     tally: &mut Tally,
 ) {
     let events = timelines.of(person);
-    for event in events {
+    for event in events.iter().filter(|event| event.is_known_on(as_of.0)) {
         let Some((provider, _)) = kinds[event.concept as usize] else { continue };
         let Some(end) = event.end_day().filter(|end| DISCHARGES.holds(as_of.0 - end)) else { continue };
         if spine.deaths[person as usize].is_some_and(|death| death.0 <= end) {
@@ -126,7 +127,7 @@ fn tally_person(
         let is_readmitted = events.iter().any(|later| {
             let days = later.day - end;
             let is_later = later.day > event.day && (0..=READMISSION_DAYS).contains(&days);
-            is_later && matches!(kinds[later.concept as usize], Some((_, true)))
+            is_later && later.is_known_on(as_of.0) && matches!(kinds[later.concept as usize], Some((_, true)))
         });
         let (discharges, readmissions) = tally.entry((provider, stratum(spine, person, Day(end)))).or_default();
         *discharges += 1;
@@ -136,7 +137,8 @@ fn tally_person(
 
 /// Five-year age bands up to 90 and over, by sex.
 fn stratum(spine: &Spine, person: u32, day: Day) -> usize {
-    let age = spine.births[person as usize].map_or(0, |birth| birth.age_years_on(day).clamp(0, 90) / 5);
+    let age =
+        spine.births[person as usize].map_or(AGE_BANDS as i32 - 1, |birth| birth.age_years_on(day).clamp(0, 90) / 5);
     let sex = match spine.sexes[person as usize] {
         Some(Sex::Male) => 0,
         Some(Sex::Female) => 1,

@@ -125,7 +125,8 @@ impl Library {
                     }
                     library.data_files.insert(file, text);
                 }
-                _ => {}
+                _ if text.is_shipped => {}
+                _ => problems.push(format!("{file}: a file of this kind has no place in {folder}/; models, layouts and cohorts are .toml, lists and tables .csv")),
             }
         }
         let problem = |what: String| Problem { file: "models".to_owned(), line: 0, what };
@@ -136,6 +137,9 @@ impl Library {
         self.tables.get(id)
     }
 }
+
+/// The folders of a library.
+const FOLDERS: [&str; 5] = ["scores", "layouts", "cohorts", "codelists", "tables"];
 
 fn collect_shipped(folder: &Dir<'static>, texts: &mut BTreeMap<String, Text>) {
     for file in folder.files() {
@@ -151,8 +155,24 @@ fn collect_shipped(folder: &Dir<'static>, texts: &mut BTreeMap<String, Text>) {
 
 fn collect_folder(folder: &Path, texts: &mut BTreeMap<String, Text>) -> anyhow::Result<()> {
     std::fs::read_dir(folder).with_context(|| format!("failed to read the models folder {}", folder.display()))?;
-    for inner in ["scores", "layouts", "cohorts", "codelists", "tables"] {
-        let Ok(entries) = std::fs::read_dir(folder.join(inner)) else { continue };
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let known = FOLDERS.contains(&name.as_str()) || name.starts_with('.');
+        anyhow::ensure!(
+            known,
+            "{}: no place for \"{name}\"; known folders are {}",
+            folder.display(),
+            FOLDERS.join(", ")
+        );
+    }
+    for inner in FOLDERS {
+        let entries = match std::fs::read_dir(folder.join(inner)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                return Err(error).with_context(|| format!("failed to read {}", folder.join(inner).display()));
+            }
+        };
         for entry in entries {
             let path = entry?.path();
             let name = format!("{inner}/{}", path.file_name().unwrap_or_default().to_string_lossy());

@@ -73,9 +73,14 @@ fn safe_for_spreadsheets(cell: &str) -> String {
     if is_formula { format!("'{cell}") } else { cell.to_owned() }
 }
 
-/// A practice code as a file name: letters, digits and `-` only.
+/// A practice code as a file name: letters, digits and `-` as they are, the rest as `%` and its bytes, so that two
+/// practices never share a file.
 fn file_name(practice: &str) -> String {
-    let name: String = practice.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let name: String = practice
+        .bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect();
     if name.is_empty() { "no_practice".to_owned() } else { name }
 }
 
@@ -87,6 +92,7 @@ mod tests {
     fn cells_that_a_spreadsheet_would_run_are_made_safe() {
         let cells = ["=1+1", "-2.5", "@x", "+44", "a=b", "-x"].map(safe_for_spreadsheets);
         assert_eq!(cells, ["'=1+1", "-2.5", "'@x", "+44", "a=b", "'-x"]);
-        assert_eq!(file_name("../G82/01"), "___G82_01");
+        assert_eq!(file_name("../G82/01"), "%2E%2E%2FG82%2F01");
+        assert_ne!(file_name("G82001/1"), file_name("G82001.1"));
     }
 }

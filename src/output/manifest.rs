@@ -27,6 +27,8 @@ pub struct Manifest {
 #[derive(Debug, Clone, Serialize)]
 pub struct Decides {
     pub riskstrat: String,
+    /// Of the program itself.
+    pub binary_sha256: String,
     pub as_of: String,
     pub settings_sha256: String,
     pub opt_outs: String,
@@ -94,6 +96,8 @@ pub struct SourceQuality {
     pub rejected: u64,
     pub rejected_share: f64,
     pub malformed_codes: BTreeMap<String, u64>,
+    /// Values that were not recorded and are taken as a default, such as the start of a registration.
+    pub defaulted: BTreeMap<String, u64>,
     pub bad_amounts: u64,
 }
 
@@ -119,6 +123,7 @@ impl SourceQuality {
             rejected: counts.rejected(),
             rejected_share: share(counts.rejected(), counts.rows),
             malformed_codes: counts.malformed.clone(),
+            defaulted: counts.defaulted.clone(),
             bad_amounts: counts.bad_amounts,
         }
     }

@@ -26,6 +26,7 @@ pub enum Subject {
     Ambulance = 12,
     Hospice = 13,
     Defects = 14,
+    FurtherDiagnoses = 15,
 }
 
 /// A stream of random draws.

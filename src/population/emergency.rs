@@ -10,6 +10,11 @@ use crate::day::Day;
 
 /// Part of the rate of attendances without admission that follows frailty.
 const FOLLOWS: f64 = 0.6;
+/// Some come again and again, for reasons that are not among the conditions: their share, how much more often they come, and
+/// what that does to the mean.
+const OFTEN_SHARE: f64 = 0.008;
+const OFTEN_TIMES: f64 = 14.0;
+const OFTEN_MEAN: f64 = 1.0 + OFTEN_SHARE * (OFTEN_TIMES - 1.0);
 /// Share of emergency admissions that come through an emergency department.
 const THROUGH_DEPARTMENT: f64 = 0.7;
 
@@ -46,24 +51,24 @@ const INJURIES: [(&str, f64); 13] = [
 pub fn write_attendances(world: &World, person: &Person, arrivals: &[Arrival], sheets: &mut Sheets) -> Vec<Conveyed> {
     let mut conveyed = Vec::new();
     let mut draw = Draw::new(world.seed, person.number, Subject::Emergency);
+    let mut seen = Vec::new();
+    let own = if draw.chance(OFTEN_SHARE) { OFTEN_TIMES } else { 1.0 } / OFTEN_MEAN * person.tempered(FOLLOWS);
     for arrival in arrivals {
         let seen_as = &world.causes[arrival.cause].seen_as;
         let visit = Visit { trust: arrival.trust, admitted: true, seen_as, ..Visit::on(arrival.day) };
-        conveyed.extend(write_visit(world, person, &visit, &mut draw, sheets));
+        conveyed.extend(write_visit(world, person, &visit, &mut seen, &mut draw, sheets));
     }
     for (from, to, age) in person.years_of_age() {
         let middle = Day((from.0 + to.0) / 2);
         let whole = world.rates.emergency_attendances.at(person.sex, age);
         let admitted = world.rates.emergency_admissions.at(person.sex, age) * THROUGH_DEPARTMENT;
         let rate = (whole - admitted).max(0.3 * whole) * world.deprivation(person.decile, person.sex, age).sqrt();
-        for _ in 0..draw.poisson(
-            rate * person.tempered(FOLLOWS) / world.mean_tempered(FOLLOWS, person.sex, age, middle) * years(from, to),
-        ) {
+        for _ in 0..draw.poisson(rate * own / world.mean_tempered(FOLLOWS, person.sex, age, middle) * years(from, to)) {
             let day = Day(draw.between(from.0, to.0 - 1));
             let seen_as = reason(world, person, age, day, &mut draw);
             let (trust, _) = world.places.hospital(person.area, &mut draw);
             let visit = Visit { trust, seen_as, ..Visit::on(day) };
-            conveyed.extend(write_visit(world, person, &visit, &mut draw, sheets));
+            conveyed.extend(write_visit(world, person, &visit, &mut seen, &mut draw, sheets));
         }
     }
     conveyed
@@ -95,11 +100,15 @@ impl Visit<'_> {
     }
 }
 
+/// What two attendances of one person on one day cannot both be: day, trust, condition and first treatment.
+type Told = (Day, &'static str, String, &'static str);
+
 /// Writes an attendance, and says whether an ambulance brought the person.
 fn write_visit(
     world: &World,
     person: &Person,
     visit: &Visit,
+    seen: &mut Vec<Told>,
     draw: &mut Draw,
     sheets: &mut Sheets,
 ) -> Option<Conveyed> {
@@ -120,6 +129,7 @@ fn write_visit(
     let (first, second) = diagnoses(visit.seen_as, draw);
     let (test, other_test) = investigations(visit.seen_as, draw);
     let minutes = draw.below(1_440);
+    let treatment = treatment(visit, &first, seen, draw);
     let key = sheets.keys.next(person.number);
     sheets.emergency[index]
         .text(&person.id)
@@ -134,12 +144,24 @@ fn write_visit(
         .text(&second)
         .text(test)
         .text(other_test)
-        .text(draw.word(&["221", "222", "991", "011", "051", "101", "202", "281", "031", ""]))
+        .text(treatment)
         .text(visit.trust)
         .day(Some(submitted_after(visit.day)))
         .text(&world.financial_years[index].short_name)
         .end();
     ambulance.then_some(Conveyed { day: visit.day, trust: visit.trust })
+}
+
+fn treatment(visit: &Visit, diagnosis: &str, seen: &mut Vec<Told>, draw: &mut Draw) -> &'static str {
+    const TREATMENTS: [&str; 10] = ["221", "222", "991", "011", "051", "101", "202", "281", "031", ""];
+    let condition: String = diagnosis.chars().take(2).collect();
+    let told = |treatment| (visit.day, visit.trust, condition.clone(), treatment);
+    let mut treatment = draw.word(&TREATMENTS);
+    if seen.contains(&told(treatment)) {
+        treatment = TREATMENTS.into_iter().find(|other| !seen.contains(&told(other))).unwrap_or(treatment);
+    }
+    seen.push(told(treatment));
+    treatment
 }
 
 /// Condition, sub-analysis, part of the body and side; a fifth of attendances have none.

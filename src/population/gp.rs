@@ -22,11 +22,16 @@ const TYPE_1_OPT_OUT: &str = "827241000000103";
 
 const FILLER_CODES: usize = 2_500;
 const FILLER_SLOTS: usize = 1 << 14;
+/// Share of people of 65 and over to whom a clinician gave a level of the Clinical Frailty Scale.
+const FRAILTY_SCALED: f64 = 0.1;
+/// Share of stays in hospital after which the practice takes blood within a month.
+const BLOOD_AFTER_STAY: f64 = 0.35;
 /// Part of the rate of visits that follows frailty.
 const VISITS_FOLLOW: f64 = 0.5;
 
 /// Units in the order of [`Unit`].
-pub const UNITS: [&str; 8] = ["mm[Hg]", "kg/m2", "mmol/mol", "mL/min/1.73m2", "g/L", "mmol/L", "kg", "umol/L"];
+pub const UNITS: [&str; 10] =
+    ["mm[Hg]", "kg/m2", "mmol/mol", "mL/min/1.73m2", "g/L", "mmol/L", "kg", "umol/L", "mU/L", "mg/mmol"];
 
 #[derive(Clone, Copy)]
 enum Unit {
@@ -38,6 +43,8 @@ enum Unit {
     Mmol,
     Weight,
     Umol,
+    MilliunitsLitre,
+    AlbuminRatio,
 }
 
 /// Every code that records are made of, and where in the list to find each.
@@ -64,7 +71,11 @@ impl GpCodes {
             list.extend(codes);
             groups.insert(group, (start..list.len() as u32).collect::<Vec<u32>>());
         }
-        let of = |group: &str| groups.get(group).cloned().unwrap_or_default();
+        // A condition may be written down with codes of several groups.
+        let of = |names: &str| {
+            let known = names.split(';').filter_map(|name| groups.get(name));
+            known.flatten().copied().collect::<Vec<u32>>()
+        };
         let by_condition = conditions.list.iter().map(|condition| of(&condition.group)).collect();
         let resolved = conditions.list.iter().map(|condition| of(&condition.resolved_group)).collect();
         let first_filler = list.len() as u32;
@@ -171,8 +182,9 @@ impl Record<'_> {
     }
 }
 
-/// Writes the record of someone whose practice shares its data; `place` is the person's place in the chunk.
-pub fn write_record(world: &World, person: &Person, place: u32, sheets: &mut Sheets) {
+/// Writes the record of someone whose practice shares its data; `place` is the person's place in the chunk, `discharges` are
+/// the days on which they came home from hospital.
+pub fn write_record(world: &World, person: &Person, place: u32, discharges: &[Day], sheets: &mut Sheets) {
     let practice = person.practice();
     if !world.places.practices[practice].shares_gp_data {
         return;
@@ -184,7 +196,7 @@ pub fn write_record(world: &World, person: &Person, place: u32, sheets: &mut She
     write_diagnoses(world, person, &mut draw, &mut record);
     write_states(world, person, &mut draw, &mut record);
     write_dissent(world, person, &mut draw, &mut record);
-    write_measurements(world, person, &mut draw, &mut record);
+    write_measurements(world, person, discharges, &mut draw, &mut record);
     write_visits(world, person, &mut draw, &mut record);
 }
 
@@ -223,17 +235,40 @@ fn write_states(world: &World, person: &Person, draw: &mut Draw, record: &mut Re
     };
     note(person.care_home_from, "care_home_resident", draw);
     note(person.palliative_from, "PALCARE_COD", draw);
+    // The register that osteoporosis is scaled to is of those who broke a bone.
+    let brittle = person.conditions.iter().find(|onset| Some(onset.condition) == world.osteoporosis);
+    note(brittle.map(|onset| Day(onset.since.0 - draw.between(0, 300))), "FF_COD", draw);
     let age = person.age_on(world.reference);
-    if age < 65 || !draw.chance(0.35) {
+    if age < 65 {
         return;
     }
-    let level = match person.conditions.len() {
-        0..5 => return,
-        5..8 => "frailty_mild",
-        8..12 => "frailty_moderate",
-        _ => "frailty_severe",
-    };
-    note(Some(Day(draw.between(world.reference.0 - 900, world.reference.0))), level, draw);
+    if draw.chance(0.35) {
+        let level = match person.conditions.len() {
+            0..5 => "",
+            5..8 => "frailty_mild",
+            8..12 => "frailty_moderate",
+            _ => "frailty_severe",
+        };
+        note(Some(Day(draw.between(world.reference.0 - 900, world.reference.0))), level, draw);
+    }
+    if draw.chance(FRAILTY_SCALED) {
+        write_frailty_scale(world, person, draw, record);
+    }
+}
+
+/// The Clinical Frailty Scale: some write the code of a level, some a score from 1 to 9.
+fn write_frailty_scale(world: &World, person: &Person, draw: &mut Draw, record: &mut Record) {
+    let day = Day(draw.between(world.reference.0 - 900, world.reference.0));
+    let dying = person.palliative_from.is_some_and(|from| from <= day);
+    let burden = person.conditions.len() as f64 * 0.4 + person.frailty.min(4.0) * 0.7;
+    let level = if dying && draw.chance(0.5) { 9.0 } else { (1.5 + burden + draw.normal(0.0, 0.8)).clamp(1.0, 8.0) };
+    if draw.chance(0.5) {
+        if let Some(&code) = world.codes.group("frailty_scale_level").get(level as usize - 1) {
+            record.code(day, code);
+        }
+    } else if let Some(&code) = world.codes.group("frailty_scale_score").first() {
+        record.add(day, day, code, Some(level as i64 * 10), NO_POSITION);
+    }
 }
 
 /// What is known of the body: drawn once a person, so that values hang together.
@@ -243,6 +278,9 @@ struct Body {
     egfr: f64,
     hba1c: f64,
     haemoglobin: f64,
+    sodium: f64,
+    thyrotropin: f64,
+    albumin_ratio: f64,
     cholesterol: f64,
     /// Checks a year.
     checks: f64,
@@ -265,6 +303,9 @@ impl Body {
             hba1c: if diabetes { 45.0 + draw.exponential(13.0) } else { draw.normal(37.5, 3.4) }.clamp(22.0, 140.0),
             haemoglobin: (if women { 132.0 } else { 146.0 }) + draw.normal(0.0, 10.0)
                 - if has("anaemia") { 22.0 } else { 0.0 },
+            sodium: draw.normal(139.8, 1.8) - 0.4 * person.frailty.min(5.0),
+            thyrotropin: draw.exponential(if has("hypothyroidism") { 3.2 } else { 0.9 }) + 0.8,
+            albumin_ratio: draw.exponential(if kidney { 9.0 } else { 2.0 }),
             cholesterol: draw.normal(5.1, 0.9).clamp(2.5, 9.5),
             checks: if long_term { 2.2 } else { 0.12 + age * 0.005 },
             blood: diabetes || kidney || age > 60.0,
@@ -272,7 +313,7 @@ impl Body {
     }
 }
 
-fn write_measurements(world: &World, person: &Person, draw: &mut Draw, record: &mut Record) {
+fn write_measurements(world: &World, person: &Person, discharges: &[Day], draw: &mut Draw, record: &mut Record) {
     let age = person.age_on(Day(person.present.1.0));
     if age < 16 || person.present.0 >= person.present.1 {
         return;
@@ -282,6 +323,18 @@ fn write_measurements(world: &World, person: &Person, draw: &mut Draw, record: &
     for _ in 0..draw.poisson(body.checks * years(from, person.present.1)) {
         let day = Day(draw.between(from.0, person.present.1.0 - 1));
         write_check(world, person, &body, day, draw, record);
+    }
+    for &discharge in discharges.iter().filter(|day| **day > from) {
+        if draw.chance(BLOOD_AFTER_STAY) {
+            let day = Day(discharge.0 + draw.between(3, 27));
+            write_blood(
+                world,
+                &Body { haemoglobin: body.haemoglobin - 9.0, sodium: body.sodium - 1.5, ..body },
+                day,
+                draw,
+                record,
+            );
+        }
     }
 }
 
@@ -307,14 +360,27 @@ fn write_check(world: &World, person: &Person, body: &Body, day: Day, draw: &mut
         };
         record.code(day, code(status, 0));
     }
-    if !draw.chance(if body.blood { 0.8 } else { 0.25 }) {
-        return;
+    if draw.chance(if body.blood { 0.8 } else { 0.25 }) {
+        write_blood(world, body, day, draw, record);
+        record.value(day, code("cholesterol", 0), (body.cholesterol + draw.normal(0.0, 0.3)) * 10.0, Unit::Mmol);
+        record.value(day, code("hba1c", 0), (body.hba1c + draw.normal(0.0, 3.0)).round() * 10.0, Unit::Hba1c);
+        if draw.chance(0.4) {
+            let thyrotropin = (body.thyrotropin + draw.normal(0.0, 0.3)).max(0.1);
+            record.value(day, code("tsh", 0), thyrotropin * 10.0, Unit::MilliunitsLitre);
+        }
+        if draw.chance(0.25) {
+            record.value(day, code("urine_acr", 0), body.albumin_ratio.max(0.3) * 10.0, Unit::AlbuminRatio);
+        }
     }
+}
+
+fn write_blood(world: &World, body: &Body, day: Day, draw: &mut Draw, record: &mut Record) {
+    let code = |name: &str, which: usize| world.codes.group(name).get(which).copied().unwrap_or(NO_POSITION);
     let newer = day >= Day::from_ymd(2015, 1, 1).expect("a date of the calendar");
     let egfr = (body.egfr + draw.normal(0.0, 4.0)).clamp(5.0, 130.0).round();
     record.value(day, code("egfr", usize::from(newer)), egfr * 10.0, Unit::Egfr);
     record.value(day, code("creatinine", 0), (7_200.0 / egfr).round() * 10.0, Unit::Umol);
-    record.value(day, code("sodium", 0), draw.normal(139.5, 2.6).round() * 10.0, Unit::Mmol);
+    record.value(day, code("sodium", 0), (body.sodium + draw.normal(0.0, 2.0)).round() * 10.0, Unit::Mmol);
     record.value(day, code("potassium", 0), draw.normal(44.0, 4.0), Unit::Mmol);
     record.value(
         day,
@@ -322,8 +388,6 @@ fn write_check(world: &World, person: &Person, body: &Body, day: Day, draw: &mut
         (body.haemoglobin + draw.normal(0.0, 4.0)).round() * 10.0,
         Unit::Haemoglobin,
     );
-    record.value(day, code("cholesterol", 0), (body.cholesterol + draw.normal(0.0, 0.3)) * 10.0, Unit::Mmol);
-    record.value(day, code("hba1c", 0), (body.hba1c + draw.normal(0.0, 3.0)).round() * 10.0, Unit::Hba1c);
 }
 
 /// Visits, each with rows that no model asks for.

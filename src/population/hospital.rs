@@ -6,6 +6,7 @@
 use super::calibration::{EMERGENCY_FOLLOWS, PLANNED_FOLLOWS};
 use super::draw::{Draw, Subject};
 use super::episodes::{Spell, write_spell};
+use super::further::Burden;
 use super::people::Person;
 use super::sheets::Sheets;
 use super::tables::{Row, Sex, number, rows, text};
@@ -17,6 +18,8 @@ use crate::day::Day;
 const READMISSION: f64 = 0.08;
 /// Emergency admissions in the last half year of life, beside the one that ends in death.
 const BEFORE_DEATH: f64 = 0.8;
+/// Share of people with cancer whose chemotherapy takes them into a bed.
+const CHEMOTHERAPY_IN_BED: f64 = 0.06;
 /// Share of deaths that end an admission.
 const DIES_IN_HOSPITAL: f64 = 0.55;
 
@@ -123,6 +126,7 @@ enum Reason {
     Readmission,
     LastAdmission,
     Planned,
+    Chemotherapy,
     Dialysis,
     Antenatal,
     Delivery,
@@ -159,12 +163,21 @@ pub struct Arrival {
     pub cause: usize,
 }
 
-/// Writes the person's admissions and gives back those that came through an emergency department.
-pub fn write_admissions(world: &World, person: &Person, sheets: &mut Sheets) -> Vec<Arrival> {
+/// What others know of a person's admissions.
+#[derive(Default)]
+pub struct Stays {
+    pub arrivals: Vec<Arrival>,
+    /// Days on which someone went home after a night or more in hospital.
+    pub discharges: Vec<Day>,
+}
+
+/// Writes the person's admissions and gives back what emergency departments and the practice see of them.
+pub fn write_admissions(world: &World, person: &Person, sheets: &mut Sheets) -> Stays {
     let mut draw = Draw::new(world.seed, person.number, Subject::Hospital);
     let mut planned = plan(world, person, &mut draw);
     planned.sort_unstable();
-    let mut arrivals = Vec::new();
+    let mut burden = Burden::of(world, person);
+    let mut stays = Stays::default();
     let mut free_from = person.present.0;
     let mut waiting = planned.into_iter().rev().collect::<Vec<_>>();
     while let Some((wanted, reason)) = waiting.pop() {
@@ -179,7 +192,13 @@ pub fn write_admissions(world: &World, person: &Person, sheets: &mut Sheets) -> 
         if day < free_from || day > latest {
             continue;
         }
-        let spell = make_spell(world, person, day, reason, &mut draw, &mut arrivals);
+        let mut spell = make_spell(world, person, day, reason, &mut draw, &mut stays.arrivals);
+        if spell.comorbid {
+            spell.others.extend(burden.of_stay(&spell));
+        }
+        if spell.class == "1" && spell.kind == "1" && spell.days > 0 && !spell.died {
+            stays.discharges.push(Day(spell.admitted.0 + spell.days));
+        }
         free_from = spell.busy_until();
         if spell.emergency && draw.chance(READMISSION) {
             let again = (Day(free_from.0 + draw.between(1, 30)), Reason::Readmission);
@@ -189,7 +208,7 @@ pub fn write_admissions(world: &World, person: &Person, sheets: &mut Sheets) -> 
         tally_spell(world, person, &spell, &mut sheets.tally);
         write_spell(world, person, &spell, &mut draw, sheets);
     }
-    arrivals
+    stays
 }
 
 fn tally_spell(world: &World, person: &Person, spell: &Spell, tally: &mut Tally) {
@@ -220,6 +239,7 @@ fn plan(world: &World, person: &Person, draw: &mut Draw) -> Vec<(Day, Reason)> {
     }
     plan_last_months(world, person, &mut planned, draw);
     plan_dialysis(world, person, &mut planned, draw);
+    plan_chemotherapy(world, person, &mut planned, draw);
     planned
 }
 
@@ -269,6 +289,22 @@ fn plan_dialysis(world: &World, person: &Person, planned: &mut Vec<(Day, Reason)
     }
 }
 
+/// Courses of treatment for which someone with cancer comes back every three weeks and stays a night or two.
+fn plan_chemotherapy(world: &World, person: &Person, planned: &mut Vec<(Day, Reason)>, draw: &mut Draw) {
+    let Some(cancer) = world.cancer else { return };
+    let Some(onset) = person.conditions.iter().find(|onset| onset.condition == cancer) else { return };
+    if !draw.chance(CHEMOTHERAPY_IN_BED) {
+        return;
+    }
+    let mut day = Day(onset.since.0 + draw.between(20, 120));
+    for _ in 0..draw.between(6, 14) {
+        if person.present.0 <= day && day < person.present.1 {
+            planned.push((day, Reason::Chemotherapy));
+        }
+        day = Day(day.0 + 21);
+    }
+}
+
 fn make_spell(
     world: &World,
     person: &Person,
@@ -285,6 +321,7 @@ fn make_spell(
         }
         Reason::Planned => planned_spell(world, person, blank, draw),
         Reason::Dialysis => dialysis_spell(blank),
+        Reason::Chemotherapy => chemotherapy_spell(world, person, blank, draw),
         Reason::Birth => birth_spell(blank, draw),
         Reason::Antenatal => antenatal_spell(blank, draw),
         Reason::Delivery => delivery_spell(blank, draw),
@@ -390,6 +427,21 @@ fn dialysis_spell(blank: Spell) -> Spell {
         operation: Some("X403".to_owned()),
         specialty: ("361".to_owned(), "361".to_owned()),
         hrg: "LD05A".to_owned(),
+        ..blank
+    }
+}
+
+fn chemotherapy_spell(world: &World, person: &Person, blank: Spell, draw: &mut Draw) -> Spell {
+    let cancer = world.cancer.map_or(&[][..], |cancer| world.conditions.list[cancer].icd10.as_slice());
+    Spell {
+        days: draw.between(1, 3),
+        method: "13",
+        primary: cancer.get(person.number as usize % cancer.len().max(1)).map_or("Z511", String::as_str).to_owned(),
+        others: vec!["Z511".to_owned()],
+        operation: Some("X722".to_owned()),
+        specialty: ("370".to_owned(), "370".to_owned()),
+        hrg: "SB13Z".to_owned(),
+        comorbid: true,
         ..blank
     }
 }

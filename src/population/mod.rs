@@ -17,6 +17,7 @@ mod draw;
 mod emergency;
 mod episodes;
 mod files;
+mod further;
 mod gp;
 mod hospice;
 mod hospital;
@@ -198,15 +199,15 @@ fn make_chunk(world: &World, chunk: u32) -> (Vec<String>, Sheets) {
     for number in first..last {
         let person = Person::make(world, number);
         register::write_registrations(world, &person, &mut sheets);
-        let arrivals = hospital::write_admissions(world, &person, &mut sheets);
+        let stays = hospital::write_admissions(world, &person, &mut sheets);
         outpatients::write_appointments(world, &person, &mut sheets);
-        let conveyed = emergency::write_attendances(world, &person, &arrivals, &mut sheets);
+        let conveyed = emergency::write_attendances(world, &person, &stays.arrivals, &mut sheets);
         ambulance::write_calls(world, &person, &conveyed, &mut sheets);
         community::write_contacts(world, &person, &mut sheets);
         mental_health::write_contacts(world, &person, &mut sheets);
         hospice::write_contacts(world, &person, &mut sheets);
         social_care::write_social_care(world, &person, &mut sheets);
-        gp::write_record(world, &person, number - first, &mut sheets);
+        gp::write_record(world, &person, number - first, &stays.discharges, &mut sheets);
         prescriptions::write_prescriptions(world, &person, number - first, &mut sheets);
         sheets.tally.person(world, &person);
         truth::write_truth(world, &person, &mut sheets.truth);

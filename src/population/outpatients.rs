@@ -48,6 +48,7 @@ pub fn specialties(position: &dyn Fn(&str) -> Option<usize>) -> Vec<Specialty> {
 
 pub fn write_appointments(world: &World, person: &Person, sheets: &mut Sheets) {
     let mut draw = Draw::new(world.seed, person.number, Subject::Outpatients);
+    let mut taken = Taken::default();
     // Courses under way on the first day began before it.
     let earlier = (Day(person.present.0.0 - RUN_IN_DAYS), person.present.0, person.age_on(person.present.0).max(0));
     let before = (person.present.0 > person.birth).then_some(earlier);
@@ -55,7 +56,7 @@ pub fn write_appointments(world: &World, person: &Person, sheets: &mut Sheets) {
         let mut left = appointments(world, person, age, (from, to), &mut draw);
         while left > 0 {
             let first = Day(draw.between(from.0, to.0 - 1));
-            left -= write_course(world, person, first, age, left, &mut draw, sheets);
+            left -= write_course(world, person, (first, age), left, &mut taken, &mut draw, sheets);
         }
     }
 }
@@ -69,9 +70,9 @@ fn appointments(world: &World, person: &Person, age: i32, (from, to): (Day, Day)
 fn write_course(
     world: &World,
     person: &Person,
-    first: Day,
-    age: i32,
+    (first, age): (Day, i32),
     most: u32,
+    taken: &mut Taken,
     draw: &mut Draw,
     sheets: &mut Sheets,
 ) -> u32 {
@@ -83,6 +84,7 @@ fn write_course(
     let known_before = draw.chance(0.55);
     let mut day = first;
     for visit in 0..visits {
+        day = taken.free_day(day, trust, &specialty.code);
         if person.present.0 <= day && day < person.present.1 {
             let of_course = Appointment { day, first: visit == 0 && !known_before, last: visit + 1 == visits };
             write_appointment(world, person, specialty, (trust, source), &of_course, draw, sheets);
@@ -90,6 +92,21 @@ fn write_course(
         day = Day(day.0 + draw.between(7, 120));
     }
     visits
+}
+
+/// Days on which someone has an appointment with a specialty: nobody has two with the same on one day.
+#[derive(Default)]
+struct Taken(Vec<(Day, &'static str, String)>);
+
+impl Taken {
+    /// The day, or the first after it that is free, and takes it.
+    fn free_day(&mut self, mut day: Day, trust: &'static str, specialty: &str) -> Day {
+        while self.0.iter().any(|(taken, with, of)| *taken == day && *with == trust && of == specialty) {
+            day = Day(day.0 + 1);
+        }
+        self.0.push((day, trust, specialty.to_owned()));
+        day
+    }
 }
 
 /// One appointment of a course.

@@ -277,11 +277,13 @@ fn registrations(world: &World, point: f64, life: &Life, draw: &mut Draw) -> (Ve
     let left = leaves.then(|| Day(draw.between(start + 30, last)));
     let closed = left.or(life.death.map(|death| Day(death.0.max(start))));
     let only = |start: i32| Registration { practice: home, start: Day(start), end: closed };
-    let moves = draw.chance(MOVER_SHARE) && start + 400 < closed.map_or(last, |day| day.0).min(last);
+    let until = closed.map_or(last, |day| day.0).min(last);
+    // Nothing is known of a move before the first day.
+    let moves = draw.chance(MOVER_SHARE) && start + 400 < until && first + 30 <= until;
     if !moves {
         return (vec![only(start)], from, left);
     }
-    let moved = draw.between(first.max(start + 30), closed.map_or(last, |day| day.0).min(last) - 30);
+    let moved = draw.between(first.max(start + 30), until - 30);
     let before = other_practice(world, home, point, draw);
     // Lists are not closed on the day: some overlap for weeks, some leave a gap.
     let gap = match draw.below(10) {
@@ -289,7 +291,7 @@ fn registrations(world: &World, point: f64, life: &Life, draw: &mut Draw) -> (Ve
         1 => -draw.between(2, 40),
         _ => -1,
     };
-    let earlier = Registration { practice: before, start: Day(start), end: Some(Day(moved + gap)) };
+    let earlier = Registration { practice: before, start: Day(start), end: Some(Day((moved + gap).max(start))) };
     (vec![earlier, only(moved)], from, left)
 }
 

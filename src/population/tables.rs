@@ -275,6 +275,7 @@ mod tests {
             include_str!("tables/electives.csv"),
             include_str!("tables/emergency_by_deprivation.csv"),
             include_str!("tables/emergency_rates.csv"),
+            include_str!("tables/further_diagnoses.csv"),
             include_str!("tables/gp_visits.csv"),
             include_str!("tables/list_sizes.csv"),
             include_str!("tables/lsoa.csv"),

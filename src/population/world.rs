@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::calendar::{FinancialYear, Submission, financial_years, submissions};
 use super::conditions::{Conditions, Population};
 use super::defects::Outages;
+use super::further::{Further, further};
 use super::gp::GpCodes;
 use super::hospital::{Cause, Elective, causes, electives};
 use super::mental_health;
@@ -40,6 +41,7 @@ pub struct World {
     pub conditions: Conditions,
     pub causes: Vec<Cause>,
     pub electives: Vec<Elective>,
+    pub further: Vec<Further>,
     pub specialties: Vec<Specialty>,
     pub codes: GpCodes,
     pub pharmacy: Pharmacy,
@@ -47,6 +49,8 @@ pub struct World {
     pub dementia: usize,
     pub kidney_disease: Option<usize>,
     pub learning_disability: Option<usize>,
+    pub cancer: Option<usize>,
+    pub osteoporosis: Option<usize>,
     /// Position of each illness that the mental-health trust sees.
     pub mental_illnesses: Vec<Option<usize>>,
     pub residence: Residence,
@@ -70,6 +74,7 @@ impl World {
         let population = Population::of(&places.areas);
         let position = |name: &str| conditions.position(name);
         let (causes, electives, specialties) = (causes(&position), electives(&position), specialties(&position));
+        let further = further(&position);
         let pharmacy = Pharmacy::load(&position);
         let codes = GpCodes::load(&conditions);
         let history = years(request.first_day, Day(request.last_day.0 + 1));
@@ -96,6 +101,8 @@ impl World {
             frailty_shape: request.frailty_shape,
             kidney_disease: position("chronic_kidney_disease"),
             learning_disability: position("learning_disability"),
+            cancer: position("cancer"),
+            osteoporosis: position("osteoporosis"),
             prices: Prices::load(),
             dementia,
             residence,
@@ -111,6 +118,7 @@ impl World {
             conditions,
             causes,
             electives,
+            further,
             specialties,
             codes,
             pharmacy,
