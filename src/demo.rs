@@ -53,7 +53,7 @@ files = ["{practices}"]
         "\n# A run stops, and publishes nothing, where more than this share of a source's rows breaks a rule,\n\
          # or belongs to people who are not on the register.\n[limits]\nrejects_share = 0.01\nnot_on_register_share = 0.25\n\
          # Terms that are the same for everybody stop a run, for a feed or a code list may be missing; name the known ones.\n\
-         expected_dead_terms = [\"charlson/hp\", \"charlson/aids\"]\n",
+         expected_dead_terms = []\n",
     );
     text
 }

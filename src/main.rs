@@ -1,6 +1,6 @@
 //! The command line: what is printed, and the exit code.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,6 +22,17 @@ use riskstrat::population;
 use riskstrat::run::{Failure, Progress, Report, RunTables, all_streams, prepare, run};
 
 mod report;
+
+/// Prints; whoever reads may have stopped reading, as `head` does, which is no fault.
+macro_rules! out {
+    ($($text:tt)*) => {{
+        let _ = std::io::stdout().write_fmt(format_args!($($text)*));
+    }};
+}
+
+macro_rules! out_line {
+    ($($text:tt)*) => { out!("{}\n", format_args!($($text)*)) };
+}
 
 /// Batches and buffers come and go on every thread; the system allocator gives their pages back each time.
 #[global_allocator]
@@ -95,7 +106,7 @@ fn run_demo(out: &Path, people: u32, seed: u64, over: Option<&Path>) -> Result<(
         .with_context(|| format!("failed to write {}", settings.display()))
         .map_err(Failure::Output)?;
     run_and_report(&settings, over, true)?;
-    println!("\nNext: edit {0}, then `riskstrat check {0}` and `riskstrat run {0}`.", settings.display());
+    out_line!("\nNext: edit {0}, then `riskstrat check {0}` and `riskstrat run {0}`.", settings.display());
     Ok(())
 }
 
@@ -104,7 +115,7 @@ fn make_population(request: &population::Request) -> Result<(), Failure> {
     bars.stage("make population", u64::from(request.people) * u64::from(request.rows_per_person.max(1)));
     let written = population::generate(request, &|done, expected| bars.set(done, expected)).map_err(Failure::Output)?;
     bars.finish();
-    println!(
+    out_line!(
         "Made {} synthetic people, {} rows in {} files, in {}",
         report::grouped(written.people.into()),
         report::grouped(written.rows),
@@ -123,15 +134,15 @@ fn run_and_report(settings: &Path, over: Option<&Path>, shows_people: bool) -> R
     let bars = Bars::new();
     let report: Report = run(&prepared, &bars)?;
     bars.finish();
-    print!("{}", report::in_words(&report, shows_people));
+    out!("{}", report::in_words(&report, shows_people));
     Ok(())
 }
 
 fn check_settings(settings: &Path, over: Option<&Path>) -> Result<(), Failure> {
     let prepared = prepare(settings, over)?;
-    println!("{} is in order:", settings.display());
+    out_line!("{} is in order:", settings.display());
     for input in prepared.inputs() {
-        println!(
+        out_line!(
             "  {:<16} layout {:<18} {} files, {} bytes",
             input.name,
             input.layout.layout.id,
@@ -140,10 +151,10 @@ fn check_settings(settings: &Path, over: Option<&Path>) -> Result<(), Failure> {
         );
     }
     for model in &prepared.models {
-        println!("  {:<16} version {}, {} terms", model.id, model.version, model.terms.len());
+        out_line!("  {:<16} version {}, {} terms", model.id, model.version, model.terms.len());
     }
     for cohort in &prepared.cohorts {
-        println!("  {:<16} {}", cohort.id, cohort.title);
+        out_line!("  {:<16} {}", cohort.id, cohort.title);
     }
     Ok(())
 }
@@ -166,14 +177,14 @@ fn list_models(over: Option<&Path>) -> Result<(), Failure> {
     let library = library(over)?;
     for id in library.models.keys() {
         let model = model(&library, id)?;
-        println!("{:<20} {:<8} {:>3} terms  {}", model.id, model.version, model.terms.len(), model.title);
+        out_line!("{:<20} {:<8} {:>3} terms  {}", model.id, model.version, model.terms.len(), model.title);
     }
     Ok(())
 }
 
 fn show_model(id: &str, over: Option<&Path>) -> Result<(), Failure> {
     let library = library(over)?;
-    print!("{}", describe(&model(&library, id)?, &library));
+    out!("{}", describe(&model(&library, id)?, &library));
     Ok(())
 }
 
@@ -190,11 +201,11 @@ fn explain_person(
     let published = PublishedRun::open(run, person).map_err(Failure::Data)?;
     if let Some(cohort) = why_not {
         let held = explain::why_not(&prepared, &published, cohort).map_err(Failure::Data)?;
-        print!("{}", report::why_not_in_words(cohort, &held));
+        out!("{}", report::why_not_in_words(cohort, &held));
         return Ok(());
     }
     let answer = explain::explain(&prepared, &published, person, model, &|_| ()).map_err(Failure::Data)?;
-    print!("{}", report::explanation_in_words(&answer, all));
+    out!("{}", report::explanation_in_words(&answer, all));
     Ok(())
 }
 
@@ -214,17 +225,17 @@ fn codelist(command: &CodelistCommand, over: Option<&Path>) -> Result<(), Failur
             let imported = import(&read(file)?, source, named, category)
                 .with_context(|| file.display().to_string())
                 .map_err(Failure::Data)?;
-            print!("{}", report::imported_in_words(&imported));
+            out!("{}", report::imported_in_words(&imported));
             std::fs::write(out, &imported.text)
                 .with_context(|| format!("failed to write {}", out.display()))
                 .map_err(Failure::Output)?;
-            println!("written: {}", out.display());
+            out_line!("written: {}", out.display());
             (imported.text, stem(out))
         }
     };
     let list = CodeList::parse(&id, &text).map_err(|problems| Failure::Data(anyhow!(problems.join("\n"))))?;
     let library = library(over)?;
-    print!("{}", report::changes_in_words(&list, library.code_lists.get(&id)));
+    out!("{}", report::changes_in_words(&list, library.code_lists.get(&id)));
     Ok(())
 }
 
@@ -243,7 +254,7 @@ fn score_given(id: &str, given: &Path, over: Option<&Path>) -> Result<(), Failur
     }
     let scored =
         riskstrat::score::given::score(&model, &given, &tables).map_err(|what| Failure::Data(anyhow!(what)))?;
-    print!("{}", report::given_in_words(&model, &scored));
+    out!("{}", report::given_in_words(&model, &scored));
     Ok(())
 }
 

@@ -22,6 +22,8 @@ use crate::person::{PersonId, Registration, Spine, WordColumn, key_of};
 struct RegisterRow {
     key: u128,
     id: Box<str>,
+    /// Whether the row was used; of one that was not, only the pseudonym is kept.
+    is_read: bool,
     /// Of several rows of a person, the one that began last tells birth, sex, area and the rest.
     start: Day,
     end: Option<Day>,
@@ -113,44 +115,37 @@ impl<'a> RegisterReader<'a> {
         let mut rows = Vec::with_capacity(batch.rows);
         for row in 0..batch.rows {
             let at = batch.first_row + row as u64;
-            let mut reject = |column: usize, rule| counts.reject(batch.file, at, &self.wanted[column].0, rule);
             let Some(id) = &ids[row] else {
-                reject(0, Rule::NoPerson);
+                counts.reject(batch.file, at, &self.wanted[0].0, Rule::NoPerson);
                 continue;
             };
-            if let Some(bad) = [(births[row], 1), (starts[row], 4), (ends[row], 5), (deaths[row], 6)]
-                .into_iter()
-                .find(|(day, _)| *day == BAD_DAY)
-            {
-                reject(bad.1, Rule::BadDate);
+            let sex = sexes[row].as_ref().map(|raw| self.sexes.get(&raw.to_uppercase()).copied());
+            let dates = [(births[row], 1), (starts[row], 4), (ends[row], 5), (deaths[row], 6)];
+            let bad_date =
+                dates.into_iter().find(|(day, _)| *day == BAD_DAY).map(|(_, column)| (column, Rule::BadDate));
+            let bad_sex = matches!(sex, Some(None)).then_some((2, Rule::UnknownCode));
+            let backwards = ends[row] != NO_DAY && ends[row] < starts[row];
+            let fault = bad_date.or(bad_sex).or(backwards.then_some((5, Rule::EndsBeforeItStarts)));
+            if let Some((column, rule)) = fault {
+                // The row is not used, but its person is not lost: listed, though registered nowhere by this row.
+                counts.reject(batch.file, at, &self.wanted[column].0, rule);
+                rows.push(self.unread(id));
                 continue;
             }
-            let sex = match sexes[row].as_ref().map(|raw| self.sexes.get(&raw.to_uppercase())) {
-                Some(Some(sex)) => *sex,
-                None => None,
-                Some(None) => {
-                    reject(2, Rule::UnknownCode);
-                    continue;
-                }
-            };
             let start = day(starts[row]).unwrap_or_else(|| {
                 *counts.defaulted.entry("registration_start".to_owned()).or_default() += 1;
                 REGISTRATION_FLOOR
             });
-            let end = day(ends[row]);
-            if end.is_some_and(|end| end < start) {
-                counts.reject(batch.file, at, &self.wanted[5].0, Rule::EndsBeforeItStarts);
-                continue;
-            }
             counts.used += 1;
             rows.push(RegisterRow {
                 key: key_of(id.as_bytes()),
                 id: id.as_str().into(),
+                is_read: true,
                 start,
-                end,
+                end: day(ends[row]),
                 practice: practices[row].clone().filter(|practice| !c.practice_null.contains(practice)),
                 birth: (births[row] != NO_DAY).then(|| Month(births[row])),
-                sex,
+                sex: sex.flatten().flatten(),
                 death: day(deaths[row]),
                 area: area.as_ref().and_then(|area| area[row].clone()),
                 words: words.iter().map(|words| words[row].clone()).collect(),
@@ -163,6 +158,24 @@ impl<'a> RegisterReader<'a> {
         Ok(())
     }
 
+    /// A row of which nothing can be used but whose it is.
+    fn unread(&self, id: &str) -> RegisterRow {
+        RegisterRow {
+            key: key_of(id.as_bytes()),
+            id: id.into(),
+            is_read: false,
+            start: REGISTRATION_FLOOR,
+            end: None,
+            practice: None,
+            birth: None,
+            sex: None,
+            death: None,
+            area: None,
+            words: vec![None; self.columns.words.len()],
+            numbers: vec![i32::MIN; self.columns.numbers.len()],
+        }
+    }
+
     /// The spine, the counts of rows, and how many people were left out because they opted out.
     pub fn finish(self, opted_out: &[u128]) -> Result<(Spine, Counts, u64)> {
         let collected = &mut *self.collected.lock().expect("no thread panicked");
@@ -173,15 +186,18 @@ impl<'a> RegisterReader<'a> {
             let stays = !out.contains(&row.key);
             if !stays {
                 people_out.insert(row.key);
-                counts.used -= 1;
-                counts.drop_row(Rule::OptedOut);
+                if row.is_read {
+                    counts.used -= 1;
+                    counts.drop_row(Rule::OptedOut);
+                }
             }
             stays
         });
         rows.par_sort_unstable();
-        let before = rows.len() as u64;
+        let read = |rows: &[RegisterRow]| rows.iter().filter(|row| row.is_read).count() as u64;
+        let before = read(&rows);
         rows.dedup();
-        let copies = before - rows.len() as u64;
+        let copies = before - read(&rows);
         counts.used -= copies;
         counts.drop_rows(Rule::Duplicate, copies);
         let mut people: Vec<&[RegisterRow]> = rows.chunk_by(|one, two| one.key == two.key).collect();

@@ -384,6 +384,9 @@ impl Thread {
             NO_DAY => return self.reject_at(first_cell, file, row, name(ADMITTED), Rule::NoDate),
             day => day,
         };
+        if discharge != NO_DAY && discharge < admission {
+            return self.reject_at(first_cell, file, row, name(DISCHARGED), Rule::EndsBeforeItStarts);
+        }
         if admission >= reader.context.horizon.0 {
             self.cells.truncate(first_cell);
             return self.counts.drop_row(Rule::AfterLastAsOf);

@@ -8,6 +8,7 @@ use super::hospital::Likelihood;
 use super::people::Person;
 use super::tables::{number, rows, text};
 use super::world::World;
+use crate::day::Day;
 
 /// Chance that what someone has for long is written down in a stay.
 const CODED: f64 = 0.7;
@@ -36,7 +37,7 @@ pub fn further(position: &dyn Fn(&str) -> Option<usize>) -> Vec<Further> {
 }
 
 impl Further {
-    fn chance(&self, person: &Person, age: i32, day: crate::day::Day) -> f64 {
+    fn chance(&self, person: &Person, age: i32, day: Day) -> f64 {
         let own = 1.0 - self.follows + self.follows * person.frailty.min(MOST_FRAIL);
         (self.likelihood.of(person, age, day) * own).min(MOST_LIKELY)
     }
@@ -53,7 +54,7 @@ pub struct Burden<'a> {
 impl<'a> Burden<'a> {
     pub fn of(world: &'a World, person: &'a Person) -> Burden<'a> {
         let mut draw = Draw::new(world.seed, person.number, Subject::FurtherDiagnoses);
-        let last = crate::day::Day(person.present.1.0 - 1);
+        let last = Day(person.present.1.0 - 1);
         let age = person.age_on(last).max(0);
         let mut lasting = Vec::new();
         for further in world.further.iter().filter(|further| further.lasting) {
