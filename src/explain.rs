@@ -26,13 +26,12 @@ use crate::event::{AmountKind, Event};
 use crate::ingest::classify::predicates_met;
 use crate::measure::OnSpine;
 use crate::measure::evaluate::{Evaluator, Scratch};
-use crate::measure::plan::{Concept, Plan, Tables};
+use crate::measure::plan::{Concept, Plan};
 use crate::model::describe::in_words;
-use crate::model::library::{Library, Table};
 use crate::model::{Bands, Condition, Expression, Model};
 use crate::number::{Micro, Nano};
 use crate::person::{Found, key_of};
-use crate::run::{Prepared, read_events, read_people};
+use crate::run::{Prepared, RunTables, read_events, read_people};
 use crate::score::{published, sum};
 
 /// One score, taken apart.
@@ -235,21 +234,6 @@ fn row_of(batch: &RecordBatch, row: usize) -> Result<Vec<PublishedColumn>> {
     columns.collect()
 }
 
-struct RunRatios<'a> {
-    library: &'a Library,
-    ratios: BTreeMap<String, Micro>,
-}
-
-impl Tables for RunRatios<'_> {
-    fn value(&self, table: &str, code: &str) -> Option<Micro> {
-        match self.library.table(table) {
-            Some(table) => table.values.get(code).copied(),
-            None if table == Table::REHOSPITALISATION => Some(self.ratios.get(code).copied().unwrap_or(Micro::ONE)),
-            None => None,
-        }
-    }
-}
-
 /// Explains a person's scores, of one model or of all.
 ///
 /// # Errors
@@ -272,7 +256,7 @@ pub fn explain(
     let spine = people.spine.only(number);
     let plan = prepared.plan().keeping_codes();
     let linked = read_events(prepared, &plan, &spine, &mut |_, _| {}, advance)?;
-    let tables = RunRatios { library: &prepared.library, ratios: run.ratios() };
+    let tables = RunTables { library: &prepared.library, ratios: run.ratios() };
     let operations = plan.operations(&linked.concepts, &prepared.library, &tables);
     let evaluator = Evaluator::new(&plan, &operations);
     let mut scratch = evaluator.scratch();

@@ -1,5 +1,7 @@
 //! The command line: what is printed, and the exit code.
 
+#![allow(clippy::print_stderr, reason = "this is where errors are told")]
+
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -247,7 +249,7 @@ fn score_given(id: &str, given: &Path, over: Option<&Path>) -> Result<(), Failur
     let library = library(over)?;
     let model = model(&library, id)?;
     let given = read_given(given).map_err(Failure::Data)?;
-    let tables = RunTables { library: &library, providers: Default::default() };
+    let tables = RunTables { library: &library, ratios: Default::default() };
     if let Some(name) = given.keys().find(|name| !riskstrat::score::given::is_known(&model, name)) {
         let near = nearest(name, riskstrat::score::given::names(&model));
         return Err(Failure::Data(anyhow!("model \"{id}\" has no value or term \"{name}\"{near}")));

@@ -557,7 +557,8 @@ pub fn read_events(
 /// The library's tables and those that the run computed.
 pub struct RunTables<'a> {
     pub library: &'a Library,
-    pub providers: BTreeMap<String, Provider>,
+    /// Readmission ratios that the run worked out, by provider.
+    pub ratios: BTreeMap<String, Micro>,
 }
 
 impl Tables for RunTables<'_> {
@@ -565,9 +566,7 @@ impl Tables for RunTables<'_> {
         match self.library.table(table) {
             Some(table) => table.values.get(code).copied(),
             // A provider without discharges in the period has fewer expected than it takes to say anything but 1.
-            None if table == Table::REHOSPITALISATION => {
-                Some(self.providers.get(code).map_or(Micro::ONE, Provider::ratio))
-            }
+            None if table == Table::REHOSPITALISATION => Some(self.ratios.get(code).copied().unwrap_or(Micro::ONE)),
             None => None,
         }
     }
@@ -585,8 +584,9 @@ pub fn operations_at(
         true => rehospitalisation::providers(plan, &linked.concepts, spine, &linked.timelines, as_of),
         false => BTreeMap::new(),
     };
-    let tables = RunTables { library: &prepared.library, providers };
-    (plan.operations(&linked.concepts, &prepared.library, &tables), tables.providers)
+    let ratios = providers.iter().map(|(code, provider)| (code.clone(), provider.ratio())).collect();
+    let tables = RunTables { library: &prepared.library, ratios };
+    (plan.operations(&linked.concepts, &prepared.library, &tables), providers)
 }
 
 /// Reads, scores and publishes.
