@@ -299,6 +299,10 @@ impl Builder<'_> {
             return place;
         }
         let (stream, predicate) = self.predicate(&anchor.events);
+        assert!(
+            self.plan.anchors.len() < 32,
+            "a run has at most 32 different anchors: a concept marks each in one of 32 bits"
+        );
         self.plan.anchors.push(PlannedAnchor { anchor: anchor.clone(), stream, predicate });
         self.plan.anchors.len() - 1
     }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::OutputFile;
 use super::tables::reasons_in_words;
 use crate::cohort::Cohort;
-use crate::cohort::columns::{Published, Values};
+use crate::cohort::columns::Published;
 use crate::model::Model;
 use crate::score::people::Scores;
 
@@ -35,7 +35,7 @@ pub fn lists(cohort: &Cohort, members: &[u32], published: &Published, models: &[
         let mut cells = vec![
             (rows.len() + 1).to_string(),
             cell("person", row),
-            score_cell(column(&model.id), row),
+            cell(&model.id, row),
             cell(&format!("{}_band", model.id), row),
             cell(&format!("{}_fidelity", model.id), row),
         ];
@@ -44,14 +44,6 @@ pub fn lists(cohort: &Cohort, members: &[u32], published: &Published, models: &[
         rows.push(cells);
     }
     by_practice.into_iter().map(|(practice, rows)| List { practice, header: header.clone(), rows }).collect()
-}
-
-fn score_cell(values: Option<&Values>, row: usize) -> String {
-    match values {
-        Some(Values::Decimal(values)) => values[row].map(|score| format!("{score:.4}")).unwrap_or_default(),
-        Some(other) => other.cell(row),
-        None => String::new(),
-    }
 }
 
 impl List {
