@@ -1,0 +1,75 @@
+//! Everybody at one as-of day: operations, coverage, scores, ranks and bands.
+
+use std::collections::BTreeMap;
+
+use super::{Loaded, Prepared};
+use crate::day::Day;
+use crate::ingest::coverage::Coverage;
+use crate::measure::evaluate::Evaluator;
+use crate::measure::plan::{Operations, Tables};
+use crate::measure::rehospitalisation::{self, Provider};
+use crate::model::library::{Library, Table};
+use crate::number::Micro;
+use crate::score::fidelity::Availability;
+use crate::score::people::{Everybody, Scores};
+use crate::strata::{Strata, strata};
+
+/// The library's tables and those that the run computed.
+pub struct RunTables<'a> {
+    pub library: &'a Library,
+    /// Readmission ratios that the run worked out, by provider.
+    pub ratios: BTreeMap<String, Micro>,
+}
+
+impl Tables for RunTables<'_> {
+    fn value(&self, table: &str, code: &str) -> Option<Micro> {
+        match self.library.table(table) {
+            Some(table) => table.values.get(code).copied(),
+            // A provider without discharges in the period has fewer expected than it takes to say anything but 1.
+            None if table == Table::REHOSPITALISATION => Some(self.ratios.get(code).copied().unwrap_or(Micro::ONE)),
+            None => None,
+        }
+    }
+}
+
+/// The operations of a run at one as-of day: tables that are computed change with it.
+pub fn operations_at(prepared: &Prepared, loaded: &Loaded, as_of: Day) -> (Operations, BTreeMap<String, Provider>) {
+    let Loaded { plan, people, linked } = loaded;
+    let providers = match prepared.works_out_ratios() {
+        true => rehospitalisation::providers(plan, &linked.concepts, &people.spine, &linked.timelines, as_of),
+        false => BTreeMap::new(),
+    };
+    let ratios = providers.iter().map(|(code, provider)| (code.clone(), provider.ratio())).collect();
+    let tables = RunTables { library: &prepared.library, ratios };
+    (plan.operations(&linked.concepts, &prepared.library, &tables), providers)
+}
+
+/// What is known of everybody at one as-of day.
+pub struct Scored {
+    pub scores: Scores,
+    /// One a model.
+    pub strata: Vec<Strata>,
+    pub availability: Availability,
+    pub providers: BTreeMap<String, Provider>,
+}
+
+/// Scores everybody at one as-of day and ranks them; only what was known before the day is looked at.
+pub fn score_at(prepared: &Prepared, loaded: &Loaded, as_of: Day, advance: &(dyn Fn(u64) + Sync)) -> Scored {
+    let Loaded { plan, people, linked } = loaded;
+    let (operations, providers) = operations_at(prepared, loaded, as_of);
+    let evaluator = Evaluator::new(plan, &operations);
+    let coverage = Coverage::new(plan, &prepared.streams, &linked.concepts, &people.spine, &linked.timelines, as_of);
+    let availability = Availability::new(plan, &coverage, people.spine.practices.len(), as_of);
+    let everybody = Everybody {
+        models: &prepared.models,
+        evaluator: &evaluator,
+        availability: &availability,
+        spine: &people.spine,
+        timelines: &linked.timelines,
+        as_of,
+    };
+    let scores = everybody.score(advance);
+    let ranked = prepared.models.iter().zip(&scores.models);
+    let strata = ranked.map(|(model, of)| strata(model, &of.linear_predictors)).collect();
+    Scored { scores, strata, availability, providers }
+}

@@ -1,0 +1,183 @@
+//! The stages of a run, in order.
+//!
+//! [`prepare`] opens settings, models, layouts and file headers and names every problem at once; [`run`] reads, scores
+//! and publishes. Nothing is published unless every as-of date's outputs are whole and no limit is breached.
+
+mod date;
+mod limits;
+mod prepare;
+mod read;
+mod write;
+
+pub use date::{RunTables, Scored, operations_at, score_at};
+pub use prepare::{Prepared, all_streams, prepare};
+pub use read::{Loaded, People, load, read_events, read_people};
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::day::Day;
+use crate::ingest::Input;
+use crate::model::Problem;
+use crate::output::lists;
+use crate::output::manifest::{CohortLine, ModelLine, SourceQuality};
+use crate::output::publish::{Stage, publish};
+use limits::{check_limits, check_terms};
+use read::{binary_sha256, hash_inputs, source_quality};
+use write::{AtDate, timings_json};
+
+/// Why a run stopped, which decides the exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// Settings, models, layouts, cohorts: the user's files. Exit code 3.
+    Files(Vec<Problem>),
+    /// The input data. Exit code 4.
+    Data(anyhow::Error),
+    /// The output folder. Exit code 5.
+    Output(anyhow::Error),
+    /// Ours. Exit code 1.
+    Unexpected(anyhow::Error),
+}
+
+impl Failure {
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Unexpected(_) => 1,
+            Failure::Files(_) => 3,
+            Failure::Data(_) => 4,
+            Failure::Output(_) => 5,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Files(problems) => {
+                let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Failure::Data(error) | Failure::Output(error) | Failure::Unexpected(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+/// How far a run has come, for whoever waits for it.
+pub trait Progress: Sync {
+    /// A new stage of so many units; 0 where the amount is not known.
+    fn stage(&self, name: &str, units: u64);
+    fn advance(&self, units: u64);
+}
+
+/// Nobody waits.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn stage(&self, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+}
+/// What a run came to, for the table that is printed at its end.
+#[derive(Debug)]
+pub struct Report {
+    pub published: Vec<PathBuf>,
+    pub people: u64,
+    pub opted_out: u64,
+    pub sources: Vec<SourceQuality>,
+    pub dates: Vec<DateReport>,
+    pub timings: Vec<(String, Duration)>,
+    pub rows: u64,
+}
+
+#[derive(Debug)]
+pub struct DateReport {
+    pub as_of: Day,
+    pub models: Vec<ModelLine>,
+    pub cohorts: Vec<CohortLine>,
+    /// The first list of the first cohort: practice, header and first rows.
+    pub first_list: Option<lists::List>,
+}
+
+/// Names stages and times them.
+struct Clock<'a> {
+    progress: &'a dyn Progress,
+    stages: Vec<(String, Instant)>,
+}
+
+impl Clock<'_> {
+    fn stage(&mut self, name: &str, units: u64) {
+        self.progress.stage(name, units);
+        self.stages.push((name.to_owned(), Instant::now()));
+    }
+
+    fn timings(&self) -> Vec<(String, Duration)> {
+        let ends = self.stages.iter().skip(1).map(|(_, start)| *start).chain(std::iter::once(Instant::now()));
+        self.stages.iter().zip(ends).map(|((name, start), end)| (name.clone(), end - *start)).collect()
+    }
+}
+
+/// Reads, scores and publishes.
+///
+/// # Errors
+/// Whatever stops a run; nothing is published then, and the last published run stays.
+pub fn run(prepared: &Prepared, progress: &dyn Progress) -> Result<Report, Failure> {
+    let mut clock = Clock { progress, stages: Vec::new() };
+    let advance = |units| progress.advance(units);
+    let out = prepared.settings.out_folder();
+    let stages =
+        prepared.settings.as_of.0.iter().map(|day| Stage::open(&out, &day.to_string()).map(|stage| (*day, stage)));
+    let stages: Vec<(Day, Stage)> = stages.collect::<Result<_>>().map_err(Failure::Output)?;
+    let abandon = |stages: Vec<(Day, Stage)>, failure| {
+        stages.into_iter().for_each(|(_, stage)| stage.abandon());
+        Err(failure)
+    };
+    match make(prepared, &mut clock, &advance, &stages) {
+        Ok(mut report) => {
+            clock.stage("publish", 0);
+            let stages = stages.into_iter().map(|(_, stage)| stage).collect();
+            report.published = publish(stages).map_err(Failure::Output)?;
+            report.timings = clock.timings();
+            Ok(report)
+        }
+        Err(failure) => abandon(stages, failure),
+    }
+}
+
+fn make(
+    prepared: &Prepared,
+    clock: &mut Clock,
+    advance: &(dyn Fn(u64) + Sync),
+    stages: &[(Day, Stage)],
+) -> Result<Report, Failure> {
+    clock.stage("hash inputs", prepared.inputs().map(Input::bytes).sum());
+    let mut decides = prepared.decides.clone();
+    decides.inputs = hash_inputs(prepared, advance).map_err(Failure::Data)?;
+    decides.binary_sha256 = binary_sha256();
+    let loaded = load(prepared, &mut |name, units| clock.stage(name, units), advance).map_err(Failure::Data)?;
+    let sources = source_quality(prepared, &loaded);
+    check_limits(prepared, &loaded, &sources).map_err(Failure::Data)?;
+    let mut dates = Vec::new();
+    for (as_of, stage) in stages {
+        clock.stage(&format!("score {as_of}"), loaded.people.spine.people() as u64);
+        let scored = score_at(prepared, &loaded, *as_of, advance);
+        check_terms(prepared, &loaded, &scored).map_err(Failure::Data)?;
+        clock.stage(&format!("write {as_of}"), 0);
+        decides.as_of = as_of.to_string();
+        let at = AtDate { prepared, loaded: &loaded, scored: &scored };
+        dates.push(at.write(stage, &decides, &sources)?);
+    }
+    for (as_of, stage) in stages {
+        let timings = timings_json(clock, *as_of);
+        stage.write(&[timings]).map_err(Failure::Output)?;
+    }
+    Ok(Report {
+        published: Vec::new(),
+        people: loaded.people.spine.people() as u64,
+        opted_out: loaded.people.opted_out,
+        rows: sources.iter().map(|source| source.rows).sum(),
+        sources,
+        dates,
+        timings: Vec::new(),
+    })
+}

@@ -1,0 +1,393 @@
+//! Everything that a run needs, opened and checked before any data is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+
+use super::Failure;
+use crate::cohort::Cohort;
+use crate::cohort::columns::published_columns;
+use crate::event::Streams;
+use crate::ingest::events::Context;
+use crate::ingest::files::{self, InputFile};
+use crate::ingest::layout::{Builds, CsvSettings, LayoutFile};
+use crate::ingest::register::{OptOutReader, PracticeReader, Practices, RegisterReader};
+use crate::ingest::{self, Input, SourceReader};
+use crate::measure::plan::Plan;
+use crate::measure::rehospitalisation;
+use crate::model::check::{check, nearest};
+use crate::model::library::{Library, Table, Text};
+use crate::model::{Model, Problem};
+use crate::output::manifest::{Decides, LibraryFile};
+use crate::person::{Spine, WordColumn};
+use crate::score::fidelity::Availability;
+use crate::score::people::{ModelScores, Scores};
+use crate::settings::Settings;
+use crate::strata::Strata;
+
+/// Everything that a run needs, checked.
+pub struct Prepared {
+    pub settings: Settings,
+    pub library: Library,
+    pub streams: Streams,
+    pub models: Vec<Model>,
+    pub cohorts: Vec<Cohort>,
+    pub register: Input,
+    pub opt_outs: Option<Input>,
+    pub practices: Option<Input>,
+    pub sources: Vec<Input>,
+    pub(super) decides: Decides,
+}
+
+/// Reads settings, models, layouts, cohorts and file headers.
+///
+/// # Errors
+/// Every problem, in one list: nothing is looked at in the data before all of this is in order.
+pub fn prepare(settings_path: &Path, models_over: Option<&Path>) -> Result<Prepared, Failure> {
+    let text = std::fs::read_to_string(settings_path)
+        .with_context(|| format!("failed to read {}", settings_path.display()))
+        .map_err(|error| Failure::Files(vec![plain(format!("{error:#}"))]))?;
+    let settings = Settings::parse(settings_path, &text).map_err(Failure::Files)?;
+    let library = Library::load(models_over)
+        .map_err(|error| Failure::Files(vec![plain(format!("{error:#}"))]))?
+        .map_err(Failure::Files)?;
+    let mut preparing = Preparing {
+        settings: &settings,
+        library: &library,
+        problems: Vec::new(),
+        data_problems: Vec::new(),
+        layouts: BTreeMap::new(),
+    };
+    let register = preparing.input(
+        "register",
+        &settings.register.layout,
+        &settings.register.files,
+        settings.register.csv.as_ref(),
+        &[Builds::Register],
+    );
+    let opt_outs = settings
+        .opt_outs
+        .layout
+        .as_ref()
+        .and_then(|layout| preparing.input("opt_outs", layout, &settings.opt_outs.files, None, &[Builds::OptOuts]));
+    let practices = settings.practices.as_ref().and_then(|practices| {
+        preparing.input("practices", &practices.layout, &practices.files, practices.csv.as_ref(), &[Builds::Practices])
+    });
+    let events = [Builds::Events, Builds::Intervals, Builds::Spells];
+    let sources: Vec<Input> = settings
+        .sources
+        .iter()
+        .filter_map(|source| preparing.input(&source.name, &source.layout, &source.files, source.csv.as_ref(), &events))
+        .collect();
+    let streams = all_streams(&library, &preparing.layouts);
+    let models = preparing.models(&streams);
+    let cohorts = preparing.cohorts(&models);
+    let mut problems = std::mem::take(&mut preparing.problems);
+    let inputs: Vec<&Input> = register.iter().chain(&opt_outs).chain(&practices).chain(&sources).collect();
+    problems.extend(files_read_twice(&inputs));
+    let mut data_problems = std::mem::take(&mut preparing.data_problems);
+    data_problems.extend(unfinished_folders(&inputs));
+    if problems.is_empty() && !data_problems.is_empty() {
+        return Err(Failure::Data(anyhow!(data_problems.join("\n"))));
+    }
+    problems.extend(data_problems.into_iter().map(plain));
+    let layouts: BTreeSet<String> = preparing.layouts.keys().cloned().collect();
+    let (Some(register), true) = (register, problems.is_empty()) else { return Err(Failure::Files(problems)) };
+    let decides = decides(&settings, &text, &library, &layouts);
+    let prepared =
+        Prepared { settings, library, streams, models, cohorts, register, opt_outs, practices, sources, decides };
+    prepared.check_headers().map_err(|problems| Failure::Data(anyhow!(problems.join("\n"))))?;
+    prepared.check_cohorts().map_err(Failure::Files)?;
+    Ok(prepared)
+}
+
+/// What whoever fills a folder leaves in it until all of it is there, as `riskstrat synth` does.
+const INCOMPLETE: &str = "INCOMPLETE";
+
+/// Folders of inputs that say that they are not yet whole.
+fn unfinished_folders(inputs: &[&Input]) -> Vec<String> {
+    let folders: BTreeSet<&Path> =
+        inputs.iter().flat_map(|input| input.files.iter().filter_map(|file| file.path.parent())).collect();
+    let unfinished = folders.into_iter().filter(|folder| folder.join(INCOMPLETE).exists());
+    let what = |folder: &Path| format!("{} holds a file {INCOMPLETE}: it was not filled to the end", folder.display());
+    unfinished.map(what).collect()
+}
+
+/// A file that two sources read would count twice.
+fn files_read_twice(inputs: &[&Input]) -> Vec<Problem> {
+    let mut known: BTreeMap<PathBuf, &str> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for input in inputs {
+        for file in &input.files {
+            let path = std::fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
+            if let Some(other) = known.insert(path, &input.name) {
+                problems.push(plain(format!(
+                    "{} is read by source \"{other}\" and by source \"{}\"; its rows would count twice",
+                    file.name, input.name
+                )));
+            }
+        }
+    }
+    problems
+}
+
+fn plain(what: String) -> Problem {
+    Problem { file: "riskstrat".to_owned(), line: 0, what }
+}
+
+/// The streams of every layout there is: a model may ask about a feed that a run does not have.
+pub fn all_streams(library: &Library, used: &BTreeMap<String, LayoutFile>) -> Streams {
+    let mut streams = Streams::default();
+    for layout in used.values() {
+        layout.add_streams(&mut streams);
+    }
+    for text in library.layouts.values() {
+        if let Ok(layout) = LayoutFile::parse(&text.file, &text.text) {
+            layout.add_streams(&mut streams);
+        }
+    }
+    streams
+}
+
+struct Preparing<'a> {
+    settings: &'a Settings,
+    library: &'a Library,
+    problems: Vec<Problem>,
+    /// Of the files that the settings name, not of the settings.
+    data_problems: Vec<String>,
+    layouts: BTreeMap<String, LayoutFile>,
+}
+
+impl Preparing<'_> {
+    fn problem(&mut self, what: String) {
+        self.problems.push(Problem { file: "settings".to_owned(), line: 0, what });
+    }
+
+    fn input(
+        &mut self,
+        name: &str,
+        layout: &str,
+        patterns: &[String],
+        csv: Option<&CsvSettings>,
+        allowed: &[Builds],
+    ) -> Option<Input> {
+        let files = match files::find(&self.settings.base, patterns) {
+            Ok(files) => files,
+            Err(problems) => {
+                self.data_problems.extend(problems.into_iter().map(|what| format!("source \"{name}\": {what}")));
+                Vec::new()
+            }
+        };
+        if patterns.is_empty() {
+            self.problem(format!("source \"{name}\" has no files"));
+        }
+        let layout = self.layout(name, layout)?;
+        if !allowed.contains(&layout.layout.builds) {
+            self.problem(format!(
+                "source \"{name}\": layout \"{}\" builds {:?}, which has no place here",
+                layout.layout.id, layout.layout.builds
+            ));
+            return None;
+        }
+        let dialect = ingest::dialect(csv.unwrap_or(&layout.csv));
+        Some(Input { name: name.to_owned(), layout, files, dialect })
+    }
+
+    fn layout(&mut self, source: &str, id: &str) -> Option<LayoutFile> {
+        if let Some(layout) = self.layouts.get(id) {
+            return Some(layout.clone());
+        }
+        let Some(text) = self.library.layouts.get(id) else {
+            let known: Vec<&str> = self.library.layouts.keys().map(String::as_str).collect();
+            let near = nearest(id, known.iter().copied());
+            self.problem(format!("source \"{source}\": no layout \"{id}\"{near}; known are {}", known.join(", ")));
+            return None;
+        };
+        match LayoutFile::parse(&text.file, &text.text) {
+            Ok(layout) => {
+                self.layouts.insert(id.to_owned(), layout.clone());
+                Some(layout)
+            }
+            Err(problems) => {
+                self.problems.extend(problems);
+                None
+            }
+        }
+    }
+
+    fn models(&mut self, streams: &Streams) -> Vec<Model> {
+        let mut models: Vec<Model> = Vec::new();
+        for id in &self.settings.models {
+            if models.iter().any(|model| &model.id == id) {
+                self.problem(format!("model \"{id}\" is listed twice"));
+                continue;
+            }
+            match self.library.models.get(id) {
+                None => {
+                    let known: Vec<&str> = self.library.models.keys().map(String::as_str).collect();
+                    let near = nearest(id, known.iter().copied());
+                    self.problem(format!("no model \"{id}\"{near}; known are {}", known.join(", ")));
+                }
+                Some(text) => match check(&text.file, &text.text, self.library, streams) {
+                    Ok(model) => models.push(model),
+                    Err(problems) => self.problems.extend(problems),
+                },
+            }
+        }
+        models
+    }
+
+    fn cohorts(&mut self, models: &[Model]) -> Vec<Cohort> {
+        let mut cohorts: Vec<Cohort> = Vec::new();
+        for id in &self.settings.cohorts {
+            if cohorts.iter().any(|cohort| &cohort.id == id) {
+                self.problem(format!("cohort \"{id}\" is listed twice"));
+                continue;
+            }
+            let Some(text) = self.library.cohorts.get(id) else {
+                let known: Vec<&str> = self.library.cohorts.keys().map(String::as_str).collect();
+                let near = nearest(id, known.iter().copied());
+                self.problem(format!("no cohort \"{id}\"{near}; known are {}", known.join(", ")));
+                continue;
+            };
+            match Cohort::parse(&text.file, &text.text) {
+                Ok(cohort) => {
+                    let listed = self.settings.models.contains(&cohort.model);
+                    if !listed || models.iter().any(|model| model.id == cohort.model && !model.is_scored()) {
+                        self.problem(format!("cohort \"{id}\" is built on model \"{}\", which is not among the scored models of this run", cohort.model));
+                    }
+                    cohorts.push(cohort);
+                }
+                Err(problems) => self.problems.extend(problems),
+            }
+        }
+        cohorts
+    }
+}
+
+fn decides(settings: &Settings, text: &str, library: &Library, layouts: &BTreeSet<String>) -> Decides {
+    let mut files: BTreeMap<String, LibraryFile> = BTreeMap::new();
+    let mut add = |text: Option<&Text>| {
+        if let Some(text) = text {
+            files.insert(text.file.clone(), LibraryFile { sha256: text.sha256(), shipped: text.is_shipped });
+        }
+    };
+    settings.models.iter().for_each(|id| add(library.models.get(id)));
+    settings.cohorts.iter().for_each(|id| add(library.cohorts.get(id)));
+    layouts.iter().for_each(|id| add(library.layouts.get(id)));
+    library.data_files.values().for_each(|text| add(Some(text)));
+    let settings_text = Text { file: String::new(), text: text.to_owned(), is_shipped: false };
+    Decides {
+        riskstrat: env!("CARGO_PKG_VERSION").to_owned(),
+        binary_sha256: String::new(),
+        as_of: String::new(),
+        settings_sha256: settings_text.sha256(),
+        opt_outs: settings.opt_outs.applied_upstream.clone().unwrap_or_else(|| "applied here".to_owned()),
+        library: files,
+        inputs: Vec::new(),
+    }
+}
+
+impl Prepared {
+    /// Whether a model asks for the hospitals' ratios, and no table of the user's gives them.
+    pub(super) fn works_out_ratios(&self) -> bool {
+        rehospitalisation::is_needed(&self.models) && self.library.table(Table::REHOSPITALISATION).is_none()
+    }
+
+    /// What decides the outputs, as far as it is known before the inputs are read.
+    pub fn decided(&self) -> &Decides {
+        &self.decides
+    }
+
+    /// All inputs, the small tables first.
+    pub fn inputs(&self) -> impl Iterator<Item = &Input> {
+        std::iter::once(&self.register).chain(&self.opt_outs).chain(&self.practices).chain(&self.sources)
+    }
+
+    fn check_headers(&self) -> Result<(), Vec<String>> {
+        let plan = self.plan();
+        let mut problems = Vec::new();
+        for input in self.inputs() {
+            match self.wanted(input, &plan) {
+                Ok(wanted) => {
+                    problems.extend(input.files.iter().filter_map(|file| header_problem(input, file, &wanted)))
+                }
+                Err(error) => problems.push(format!("source \"{}\": {error:#}", input.name)),
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// The columns of an input that the models need, and whether a file may lack them.
+    ///
+    /// # Errors
+    /// A layout that does not fit its place.
+    pub fn wanted(&self, input: &Input, plan: &Plan) -> Result<Vec<(String, bool)>> {
+        let spine = Spine::default();
+        let context = Context { plan, library: &self.library, spine: &spine, horizon: self.settings.horizon() };
+        Ok(match input.layout.layout.builds {
+            Builds::Register => RegisterReader::new(&input.layout)?.wanted().to_vec(),
+            Builds::OptOuts => OptOutReader::new(&input.layout).wanted().to_vec(),
+            Builds::Practices => PracticeReader::new(&input.layout).wanted().to_vec(),
+            _ => SourceReader::new(context, &input.layout)?.map_or(Vec::new(), |reader| reader.wanted().to_vec()),
+        })
+    }
+
+    /// Runs every cohort rule over the published columns of nobody, so that a wrong rule is found before the data is read.
+    fn check_cohorts(&self) -> Result<(), Vec<Problem>> {
+        let practices = Practices {
+            columns: self
+                .practices
+                .iter()
+                .flat_map(|input| input.layout.fields.iter().map(|field| field.name.clone()))
+                .collect(),
+            ..Practices::default()
+        };
+        let mut spine = Spine::default();
+        for name in &self.streams.words {
+            spine.words.insert(name.clone(), WordColumn::default());
+        }
+        for name in &self.streams.numbers {
+            spine.numbers.insert(name.clone(), Vec::new());
+        }
+        let none: Vec<ModelScores> = self
+            .models
+            .iter()
+            .map(|model| ModelScores { facts: vec![Vec::new(); model.terms.len()], ..Default::default() })
+            .collect();
+        let scores =
+            Scores { as_of: self.settings.horizon(), standings: Vec::new(), models: none, look_ups: Vec::new() };
+        let strata = vec![Strata::default(); self.models.len()];
+        let table = published_columns(&self.models, &spine, &practices, &scores, &strata, &Availability::default())
+            .table(|_| true);
+        let table = table.map_err(|error| vec![plain(format!("{error:#}"))])?;
+        let faults = self.cohorts.iter().filter_map(|cohort| cohort.check(&table).err());
+        let problems: Vec<Problem> = faults.map(|what| Problem { file: "cohorts".to_owned(), line: 0, what }).collect();
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    pub fn plan(&self) -> Plan {
+        let besides = if self.works_out_ratios() { rehospitalisation::predicates().to_vec() } else { Vec::new() };
+        Plan::new(&self.models, &besides, &self.streams)
+    }
+}
+
+fn header_problem(input: &Input, file: &InputFile, wanted: &[(String, bool)]) -> Option<String> {
+    let header = match files::header(file, &input.dialect) {
+        Ok(header) => header,
+        Err(error) => return Some(format!("source \"{}\": {error:#}", input.name)),
+    };
+    let required: Vec<&str> = wanted.iter().filter(|(_, optional)| !optional).map(|(name, _)| name.as_str()).collect();
+    let missing = files::missing_columns(&header, &required);
+    let delimiter = char::from(input.dialect.delimiter);
+    if let ([only], false) = (&header[..], missing.is_empty())
+        && let Some(other) =
+            [',', ';', '\t', '|'].into_iter().find(|other| *other != delimiter && only.contains(*other))
+    {
+        let what = "the header is one column; the delimiter may be";
+        return Some(format!("source \"{}\": {}: {what} {other:?}, not {delimiter:?}", input.name, file.name));
+    }
+    (!missing.is_empty())
+        .then(|| format!("source \"{}\": {}: {}", input.name, file.name, files::describe_missing(&missing)))
+}

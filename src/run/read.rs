@@ -1,0 +1,134 @@
+//! From inputs to people and timelines, with what became of every row.
+
+use std::sync::OnceLock;
+
+use anyhow::Result;
+use rayon::prelude::*;
+
+use super::Prepared;
+use crate::ingest::counts::Counts;
+use crate::ingest::events::Context;
+use crate::ingest::files::{self, InputFile};
+use crate::ingest::register::{OptOutReader, PracticeReader, Practices, RegisterReader};
+use crate::ingest::{self, Input, Linked, SourceReader};
+use crate::measure::plan::Plan;
+use crate::output::manifest::{InputLine, SourceQuality};
+use crate::person::Spine;
+
+/// Everything that was read, as far as the models ask about it: what any as-of day is scored from.
+pub struct Loaded {
+    pub plan: Plan,
+    pub people: People,
+    pub linked: Linked,
+}
+
+/// Reads register, small tables and every source; `stage` hears of each part before it begins.
+pub fn load(prepared: &Prepared, stage: &mut dyn FnMut(&str, u64), advance: &(dyn Fn(u64) + Sync)) -> Result<Loaded> {
+    stage("read register", prepared.register.bytes());
+    let people = read_people(prepared, advance)?;
+    let plan = prepared.plan();
+    let linked = read_events(prepared, &plan, &people.spine, stage, advance)?;
+    Ok(Loaded { plan, people, linked })
+}
+
+/// The people of a run and the small tables about them.
+pub struct People {
+    pub spine: Spine,
+    pub practices: Practices,
+    pub register_counts: Counts,
+    pub opt_out_counts: Counts,
+    pub practice_counts: Counts,
+    pub opted_out: u64,
+}
+
+/// Reads register, opt-outs and practices.
+pub fn read_people(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Result<People> {
+    let mut opted_out_keys = Vec::new();
+    let (mut opt_out_counts, mut practice_counts) = (Counts::default(), Counts::default());
+    if let Some(input) = &prepared.opt_outs {
+        let reader = OptOutReader::new(&input.layout);
+        ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
+        (opted_out_keys, opt_out_counts) = reader.finish();
+    }
+    let reader = RegisterReader::new(&prepared.register.layout)?;
+    ingest::read_all(&prepared.register, reader.wanted(), &|batch| reader.take(batch), advance)?;
+    let (spine, register_counts, opted_out) = reader.finish(&opted_out_keys)?;
+    let mut practices = Practices::default();
+    if let Some(input) = &prepared.practices {
+        let reader = PracticeReader::new(&input.layout);
+        ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
+        (practices, practice_counts) = reader.finish();
+    }
+    Ok(People { spine, practices, register_counts, opt_out_counts, practice_counts, opted_out })
+}
+
+/// Reads every source into timelines.
+pub fn read_events(
+    prepared: &Prepared,
+    plan: &Plan,
+    spine: &Spine,
+    stage: &mut dyn FnMut(&str, u64),
+    advance: &(dyn Fn(u64) + Sync),
+) -> Result<Linked> {
+    let context = Context { plan, library: &prepared.library, spine, horizon: prepared.settings.horizon() };
+    stage("read sources", prepared.sources.iter().map(Input::bytes).sum());
+    // All sources at once: one file of a small source would leave the other threads waiting.
+    let read = |input: &Input| match SourceReader::new(context, &input.layout)? {
+        Some(reader) => {
+            ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
+            Ok(reader.finish())
+        }
+        None => ingest::count_unasked(input, advance),
+    };
+    let finished: Vec<Result<_>> = prepared.sources.par_iter().map(read).collect();
+    let finished = finished.into_iter().collect::<Result<Vec<_>>>()?;
+    stage("build timelines", 0);
+    Ok(ingest::link(spine.people(), finished))
+}
+
+/// The hash of the program itself, taken once; a program that was replaced while it ran cannot be read.
+pub(super) fn binary_sha256() -> String {
+    static HASH: OnceLock<String> = OnceLock::new();
+    let hash = || std::env::current_exe().map_err(anyhow::Error::from).and_then(|path| files::sha256(&path));
+    HASH.get_or_init(|| hash().unwrap_or_else(|_| "not readable".to_owned())).clone()
+}
+
+pub(super) fn hash_inputs(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Result<Vec<InputLine>> {
+    let files: Vec<(&Input, &InputFile)> =
+        prepared.inputs().flat_map(|input| input.files.iter().map(move |file| (input, file))).collect();
+    files
+        .into_par_iter()
+        .map(|(input, file)| {
+            let sha256 = files::sha256(&file.path)?;
+            advance(file.bytes);
+            Ok(InputLine {
+                source: input.name.clone(),
+                layout: input.layout.layout.id.clone(),
+                file: file.name.clone(),
+                bytes: file.bytes,
+                sha256,
+            })
+        })
+        .collect()
+}
+
+/// Every input with what became of its rows, the small tables first.
+pub(super) fn counted<'a>(prepared: &'a Prepared, loaded: &'a Loaded) -> Vec<(&'a Input, &'a Counts)> {
+    let Loaded { people, linked, .. } = loaded;
+    let mut counted = vec![(&prepared.register, &people.register_counts)];
+    counted.extend(prepared.opt_outs.iter().map(|input| (input, &people.opt_out_counts)));
+    counted.extend(prepared.practices.iter().map(|input| (input, &people.practice_counts)));
+    counted.extend(prepared.sources.iter().zip(&linked.counts));
+    counted
+}
+
+pub(super) fn source_quality(prepared: &Prepared, loaded: &Loaded) -> Vec<SourceQuality> {
+    let counted = counted(prepared, loaded);
+    let linked = &loaded.linked;
+    let small = counted.len() - linked.events.len();
+    let events = std::iter::repeat_n(0, small).chain(linked.events.iter().copied());
+    let quality = |((input, counts), events): ((&Input, &Counts), u64)| {
+        SourceQuality::new(&input.name, &input.layout.layout.id, input.files.len(), events, counts)
+    };
+    counted.into_iter().zip(events).map(quality).collect()
+}

@@ -1,0 +1,198 @@
+//! What is written for one as-of day.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use super::read::counted;
+use super::{Clock, DateReport, Failure, Loaded, Prepared, Scored};
+use crate::cohort::columns::{Published, published_columns};
+use crate::day::Day;
+use crate::measure::rehospitalisation::Provider;
+use crate::model::Model;
+use crate::output::manifest::{CohortLine, Decides, Manifest, ModelLine, SourceQuality, Step, rejects_csv};
+use crate::output::publish::Stage;
+use crate::output::{OutputFile, lists, tables};
+use crate::person::Standing;
+use crate::score::fidelity::Grade;
+
+pub(super) fn timings_json(clock: &Clock, as_of: Day) -> OutputFile {
+    let stages: Vec<_> = clock
+        .timings()
+        .iter()
+        .map(|(name, time)| serde_json::json!({ "stage": name, "milliseconds": time.as_millis() as u64 }))
+        .collect();
+    let json =
+        serde_json::json!({ "as_of": as_of.to_string(), "threads": rayon::current_num_threads(), "stages": stages });
+    OutputFile::new("timings.json", pretty(&json))
+}
+
+/// What is written for one as-of day.
+pub(super) struct AtDate<'a> {
+    pub prepared: &'a Prepared,
+    pub loaded: &'a Loaded,
+    pub scored: &'a Scored,
+}
+
+impl AtDate<'_> {
+    pub fn write(&self, stage: &Stage, decides: &Decides, sources: &[SourceQuality]) -> Result<DateReport, Failure> {
+        let (files, report) = self.files(decides, sources).map_err(Failure::Unexpected)?;
+        stage.write(&files).map_err(Failure::Output)?;
+        Ok(report)
+    }
+
+    fn files(&self, decides: &Decides, sources: &[SourceQuality]) -> Result<(Vec<OutputFile>, DateReport)> {
+        let models = &self.prepared.models;
+        let published = published_columns(
+            models,
+            &self.loaded.people.spine,
+            &self.loaded.people.practices,
+            &self.scored.scores,
+            &self.scored.strata,
+            &self.scored.availability,
+        );
+        let mut files = vec![
+            tables::scores(&published, models, &self.scored.scores)?,
+            tables::not_scored(models, &self.loaded.people.spine, &self.scored.scores)?,
+        ];
+        let (cohort_lines, first_list) = self.lists(&published, &mut files)?;
+        files.push(OutputFile::new(
+            "quality.json",
+            pretty(&serde_json::json!({
+                "sources": sources,
+                "fidelity": self.fidelity(),
+                "rehospitalisation": self.rehospitalisation(),
+            })),
+        ));
+        for (input, counts) in counted(self.prepared, self.loaded) {
+            if !counts.rejects.is_empty() {
+                let names: Vec<String> = input.files.iter().map(|file| file.name.clone()).collect();
+                files.push(OutputFile::new(format!("rejects/{}.csv", input.name), rejects_csv(counts, &names)));
+            }
+        }
+        let manifest = Manifest {
+            run_id: decides.run_id(),
+            decides: decides.clone(),
+            attrition: self.attrition(),
+            models: self.model_lines(),
+            cohorts: cohort_lines.clone(),
+            outputs: files.iter().map(|file| (file.path.clone(), sha256_of(&file.bytes))).collect(),
+        };
+        files.push(OutputFile::new("manifest.json", pretty(&serde_json::to_value(&manifest)?)));
+        let report =
+            DateReport { as_of: self.scored.scores.as_of, models: manifest.models, cohorts: cohort_lines, first_list };
+        Ok((files, report))
+    }
+
+    fn lists(
+        &self,
+        published: &Published,
+        files: &mut Vec<OutputFile>,
+    ) -> Result<(Vec<CohortLine>, Option<lists::List>)> {
+        let mut lines = Vec::new();
+        let mut first = None;
+        for cohort in &self.prepared.cohorts {
+            let table = published.table(|name| cohort.mentions(name))?;
+            let members = cohort.members(&table)?;
+            let made = lists::lists(cohort, &members, published, &self.prepared.models, &self.scored.scores);
+            for list in &made {
+                files.push(list.csv(&cohort.id)?);
+            }
+            lines.push(CohortLine { id: cohort.id.clone(), people: members.len() as u64, lists: made.len() as u64 });
+            first = first.or_else(|| made.into_iter().next());
+        }
+        Ok((lines, first))
+    }
+
+    /// By scored model: people by grade, and what became of each term.
+    fn fidelity(&self) -> serde_json::Value {
+        let of_model = |(number, model): (usize, &Model)| {
+            let scores = &self.scored.scores.models[number];
+            let mut grades: BTreeMap<&str, u64> = Grade::ALL.iter().map(|grade| (grade.name(), 0)).collect();
+            for (standing, result) in self.scored.scores.standings.iter().zip(&scores.linear_predictors) {
+                if let (Standing::Registered { practice, .. }, Ok(_)) = (standing, result) {
+                    let unavailable = self.scored.availability.unavailable(number, *practice).into();
+                    *grades.entry(Grade::of(unavailable, model.terms.len()).name()).or_default() += 1;
+                }
+            }
+            let terms = model.terms.iter().zip(&scores.terms).map(|(term, tally)| {
+                serde_json::json!({
+                    "term": term.name,
+                    "observed": tally.observed,
+                    "defaulted": tally.people - tally.observed - tally.unavailable,
+                    "unavailable": tally.unavailable,
+                    "the_same_for_everybody": tally.is_dead(),
+                })
+            });
+            (model.id.clone(), serde_json::json!({ "people_by_grade": grades, "terms": terms.collect::<Vec<_>>() }))
+        };
+        let scored = self.prepared.models.iter().enumerate().filter(|(_, model)| model.is_scored());
+        serde_json::Value::Object(scored.map(of_model).collect())
+    }
+
+    fn rehospitalisation(&self) -> serde_json::Value {
+        let line = |(code, provider): (&String, &Provider)| {
+            let expected = crate::number::Nano(provider.expected as i64);
+            let value = serde_json::json!({
+                "discharges": provider.discharges,
+                "readmissions": provider.readmissions,
+                "expected": expected.to_f64(),
+                "ratio": provider.ratio().to_f64(),
+            });
+            (code.clone(), value)
+        };
+        serde_json::Value::Object(self.scored.providers.iter().map(line).collect())
+    }
+
+    fn attrition(&self) -> Vec<Step> {
+        let standings = &self.scored.scores.standings;
+        let count = |wanted: fn(&Standing) -> bool| standings.iter().filter(|standing| wanted(standing)).count() as u64;
+        let all = standings.len() as u64;
+        let step = |step: &str, people| Step { step: step.to_owned(), people };
+        vec![
+            step("on the register", all + self.loaded.people.opted_out),
+            step("after opt-outs", all),
+            step("died before the as-of date", count(|standing| *standing == Standing::Died)),
+            step("not yet born on the as-of date", count(|standing| *standing == Standing::NotYetBorn)),
+            step("not registered on the as-of date", count(|standing| *standing == Standing::NotRegistered)),
+            step("registered on the as-of date", count(|standing| matches!(standing, Standing::Registered { .. }))),
+        ]
+    }
+
+    fn model_lines(&self) -> Vec<ModelLine> {
+        let scored = self.prepared.models.iter().enumerate().filter(|(_, model)| model.is_scored());
+        scored.map(|(number, model)| self.model_line(number, model)).collect()
+    }
+
+    fn model_line(&self, number: usize, model: &Model) -> ModelLine {
+        let mut not_scored: BTreeMap<String, u64> = BTreeMap::new();
+        for reason in
+            self.scored.scores.models[number].linear_predictors.iter().filter_map(|result| result.as_ref().err())
+        {
+            *not_scored.entry(reason.words(model)).or_default() += 1;
+        }
+        let mut counts = vec![0u64; model.bands.names().len()];
+        for band in self.scored.strata[number].bands.iter().flatten() {
+            counts[usize::from(*band)] += 1;
+        }
+        let names = model.bands.names().into_iter().map(str::to_owned);
+        ModelLine {
+            id: model.id.clone(),
+            version: model.version.clone(),
+            scored: u64::from(self.scored.strata[number].ranked),
+            not_scored,
+            bands: names.zip(counts).collect(),
+        }
+    }
+}
+
+fn pretty(json: &serde_json::Value) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(json).expect("plain data has a JSON form");
+    bytes.push(b'\n');
+    bytes
+}
+
+fn sha256_of(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    crate::model::library::hex(&sha2::Sha256::digest(bytes))
+}
