@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::OutputFile;
+use crate::day::Day;
 
 const STAGING: &str = ".staging";
 const REPLACED: &str = ".replaced";
@@ -87,6 +88,17 @@ pub fn publish(stages: Vec<Stage>) -> Result<Vec<PathBuf>> {
     Ok(stages.iter().map(Stage::published).collect())
 }
 
+/// The newest run that was published for an earlier as-of day, and that day.
+pub fn last_before(out: &Path, as_of: Day) -> Option<(Day, PathBuf)> {
+    let folders = fs::read_dir(out).ok()?.flatten().filter(|entry| entry.path().join("manifest.json").is_file());
+    let of_day = folders.filter_map(|entry| {
+        let name = entry.file_name();
+        let day = Day::parse(name.to_str()?.as_bytes()).filter(|day| day.to_string() == name.to_str().unwrap_or(""))?;
+        (day < as_of).then(|| (day, entry.path()))
+    });
+    of_day.max()
+}
+
 /// Puts back the runs that a stop in the middle of publishing had moved aside.
 fn recover(out: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(out.join(REPLACED)) else { return Ok(()) };
@@ -138,6 +150,25 @@ mod tests {
         publish(vec![stage]).unwrap();
         assert_eq!(read(), "three");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside the run");
+    }
+
+    #[test]
+    fn the_last_run_is_the_newest_before_the_day() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["2016-01-01", "2016-03-01", "2016-04-01", "2016-02-30", ".staging", "20160315"] {
+            fs::create_dir_all(folder.path().join(name)).unwrap();
+            fs::write(folder.path().join(name).join("manifest.json"), "{}").unwrap();
+        }
+        fs::create_dir_all(folder.path().join("2016-03-15")).unwrap();
+        let last = |day: &str| last_before(folder.path(), Day::parse(day.as_bytes()).unwrap());
+        let day = |day: &str| Day::parse(day.as_bytes()).unwrap();
+        assert_eq!(
+            last("2016-04-01"),
+            Some((day("2016-03-01"), folder.path().join("2016-03-01"))),
+            "not one without a manifest"
+        );
+        assert_eq!(last("2016-01-01"), None);
+        assert_eq!(last_before(&folder.path().join("nowhere"), day("2016-01-01")), None);
     }
 
     #[test]
