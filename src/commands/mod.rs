@@ -1,0 +1,31 @@
+//! What each command does: from what was typed to what is printed.
+
+pub mod codelist;
+pub mod demo;
+pub mod explain;
+pub mod models;
+pub mod run;
+pub mod synth;
+
+use riskstrat::cli::{Cli, Command, ModelsCommand};
+use riskstrat::run::Failure;
+
+pub fn command(cli: &Cli) -> Result<(), Failure> {
+    let over = cli.models.as_deref();
+    match &cli.command {
+        Command::Demo { out, people, seed } => demo::run_demo(out, *people, *seed, over),
+        Command::Run { settings } => run::run_settings(settings, over),
+        Command::Check { settings } => run::check_settings(settings, over),
+        Command::Models { command: None | Some(ModelsCommand::List) } => models::list_models(over),
+        Command::Models { command: Some(ModelsCommand::Show { id }) } => models::show_model(id, over),
+        Command::Synth { out, people, seed, rows_per_person, format, defects } => {
+            synth::synth(*people, *seed, *rows_per_person, *format, *defects, out)
+        }
+        Command::Explain { run, person, model, why_not, settings, all } => {
+            let settings = settings.clone().unwrap_or_else(|| run.join("../../riskstrat.toml"));
+            explain::explain_person(&settings, run, person, model.as_deref(), why_not.as_deref(), *all, over)
+        }
+        Command::Codelist { command } => codelist::codelist(command, over),
+        Command::Score { model, given } => models::score_given(model, given, over),
+    }
+}
