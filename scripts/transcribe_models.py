@@ -1339,9 +1339,8 @@ CAMBRIDGE_VALUES = [
     ("antidepressants_12m", "4 or more prescriptions of antidepressants in the last year", *four_or_more("antidepressant")),
     ("asthma_ever", None, gp_ever("qof/AST_COD"), None),
     ("asthma_medicine_12m", "Asthma medicine in the last year", prescribed((0, 365), "asthma_drug"), None),
-    ("latest_egfr_under_60", "Latest eGFR under 60", events("latest", "gp_event", "ever", coded("code", "egfr"), amount="{ above = 0 }"), "[{ below = 60 }]"),
-    ("low_egfr_days", "eGFR under 60 on two or more days",
-     events("distinct_days", "gp_event", "ever", coded("code", "egfr"), amount="{ above = 0, below = 60 }"), "[{ at_least = 2 }]"),
+    ("egfr_last_two_under_60", "Higher of the last two eGFR readings under 60",
+     events("highest_of_last_two", "gp_event", "ever", coded("code", "egfr"), amount="{ above = 0 }"), "[{ below = 60 }]"),
     ("epilepsy_ever", None, gp_ever("qof/EPIL_COD"), None),
     ("no_epilepsy", None, '{ not = "epilepsy_ever" }', None),
     ("antiepileptic_12m", "Epilepsy medicine in the last year", prescribed((0, 365), "antiepileptic"), None),
@@ -1373,7 +1372,7 @@ CAMBRIDGE = {
     "AST": ("asthma", "Asthma, treated in the last year", '{ all_true = ["asthma_ever", "asthma_medicine_12m"] }'),
     "DIB": ("diabetes", "Diabetes", gp_ever("qof/DM_COD")),
     "CHD": ("coronary_heart_disease", "Coronary heart disease", gp_ever("qof/CHD_COD")),
-    "CKD": ("chronic_kidney_disease", "Chronic kidney disease, by eGFR", '{ all_true = ["latest_egfr_under_60", "low_egfr_days"] }'),
+    "CKD": ("chronic_kidney_disease", "Chronic kidney disease, by eGFR", '{ named = "egfr_last_two_under_60" }'),
     "ATR": ("atrial_fibrillation", "Atrial fibrillation", gp_ever("qof/AFIB_COD")),
     "CON": ("constipation", "Constipation, treated in the last year", four_or_more("laxative")[0]),
     "STR": ("stroke_or_tia", "Stroke or TIA", gp_ever("qof/STRK_COD", "qof/TIA_COD")),
@@ -1394,7 +1393,7 @@ CAMBRIDGE_ASSUMED = [
     "SNOMED CT codes (list disorders) for anxiety, irritable bowel syndrome, connective tissue disease and alcohol problems.",
     "Cancer has no public GP cluster: hospital diagnoses of C00-C97 without C44; the first lies in the last 5 years (1,826 days) where an admission of that time has one and none before has.",
     "Alcohol problems count from hospital diagnoses too (Elixhauser's group).",
-    "Chronic kidney disease: the paper takes the higher of the last two eGFR readings; here the latest reading is under 60, and readings under 60 are recorded on two or more days.",
+    "Chronic kidney disease: the last two eGFR readings are those of the last two days that have one, of a day the highest; a person with fewer has none of it.",
     "Prescriptions are items issued in the last 365 days, by sections of the British National Formulary: hypnotics and anxiolytics 4.1, antidepressants 4.3 (low-dose tricyclics cannot be told apart and count), laxatives 1.6, antispasmodics 1.2, analgesics 4.7.1 and 4.7.2, antiepileptics 4.8, asthma medicines 3.1-3.3, lithium. Whether an item is prescription-only is not known.",
     "A code ever is not ended by a resolved code, as in the paper.",
     "Everybody on the register is scored; the paper's patients were adults.",
@@ -1444,7 +1443,7 @@ def write_cambridge():
 STAY = "last_stay"
 OVERNIGHT = 'patient_class = "ordinary"'
 STAY_ASSUMED = [
-    "The stay is the last ordinary admission (no day case, no regular attender, no maternity) that goes on or that ended in the 30 days before the as-of day. Of a stay that goes on, its days so far count.",
+    "The stay is the last ordinary admission (no day case, no regular attender, no maternity) that goes on or that ended in the 30 days before the as-of day. Of a stay that goes on, the days until the end of its last finished episode count.",
     "Length of stay: days from admission to discharge, of the whole spell: all days of ordinary admissions, less those of admissions before the stay. A transfer to another hospital begins a new stay.",
 ]
 

@@ -197,6 +197,8 @@ impl<'a> Evaluator<'a> {
             Take::Mean => in_unit(planned, seen.sum).over(Micro::whole(seen.count.into())),
             _ if seen.last == NEVER => nothing_seen(&planned.measure.take),
             Take::Latest => in_unit(planned, seen.sum),
+            Take::HighestOfLastTwo if seen.count == Event::NO_AMOUNT => Micro::MISSING,
+            Take::HighestOfLastTwo => in_unit(planned, seen.sum.max(seen.count.into())),
             Take::SinceLast => Micro::whole(i64::from(reference.min(as_of.0)) - i64::from(seen.last)),
             Take::LookUp { otherwise, .. } => {
                 let found = self.operations.look_ups[number][seen.sum as usize];
@@ -213,7 +215,7 @@ impl<'a> Evaluator<'a> {
 /// What a measure is where no event counts for it.
 pub fn nothing_seen(take: &Take) -> Micro {
     match take {
-        Take::Mean | Take::Latest | Take::SinceLast | Take::LookUp { .. } => Micro::MISSING,
+        Take::Mean | Take::Latest | Take::HighestOfLastTwo | Take::SinceLast | Take::LookUp { .. } => Micro::MISSING,
         _ => Micro::ZERO,
     }
 }
@@ -259,7 +261,16 @@ fn act(operation: &Operation, event: &Event, as_of: Day, scratch: &mut Scratch) 
             }
             seen.last = event.day;
         }
-        Act::Sum | Act::Latest => {}
+        // `sum` is the highest amount of the last day, `count` that of the day with an amount before it.
+        Act::LatestTwo if event.amount != Event::NO_AMOUNT => {
+            if event.day == seen.last {
+                seen.sum = seen.sum.max(event.amount.into());
+            } else {
+                seen.count = if seen.last == NEVER { Event::NO_AMOUNT } else { seen.sum as i32 };
+                (seen.last, seen.sum) = (event.day, event.amount.into());
+            }
+        }
+        Act::Sum | Act::Latest | Act::LatestTwo => {}
         Act::Last => seen.last = event.day,
         Act::DistinctDays => {
             seen.sum += i64::from(event.day != seen.last);

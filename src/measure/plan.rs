@@ -335,6 +335,7 @@ pub enum Act {
     Days(u32),
     Sum,
     Latest,
+    LatestTwo,
     Last,
     DistinctDays,
     /// With the code's place in the scratch stamps.
@@ -452,6 +453,7 @@ impl Plan {
             }
             Take::Sum | Take::Mean => Act::Sum,
             Take::Latest => Act::Latest,
+            Take::HighestOfLastTwo => Act::LatestTwo,
             Take::SinceLast => Act::Last,
             Take::DistinctDays => Act::DistinctDays,
             Take::LastIs { .. } => Act::LastIs(second),

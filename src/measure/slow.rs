@@ -117,6 +117,18 @@ impl Slow<'_> {
                 let last = valued.iter().map(|event| (event.day, event.amount)).max();
                 last.map_or(Micro::MISSING, |(_, amount)| self.in_unit(measure, amount.into()))
             }
+            Take::HighestOfLastTwo => {
+                let mut by_day: BTreeMap<i32, i32> = BTreeMap::new();
+                for event in events.iter().filter(|event| event.amount != Event::NO_AMOUNT) {
+                    let highest = by_day.entry(event.day).or_insert(event.amount);
+                    *highest = event.amount.max(*highest);
+                }
+                let last_two: Vec<i32> = by_day.into_values().rev().take(2).collect();
+                match last_two[..] {
+                    [last, before] => self.in_unit(measure, last.max(before).into()),
+                    _ => Micro::MISSING,
+                }
+            }
             Take::Unresolved { resolved } => {
                 let resolved = of(resolved, &in_window).iter().map(|event| event.day).max();
                 Micro::flag(last_day.is_some_and(|day| resolved.is_none_or(|resolved| day >= resolved)))

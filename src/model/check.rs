@@ -403,6 +403,7 @@ impl<'a> Checker<'a> {
             Value::Sum(events) => self.with_amount(events, Take::Sum, place),
             Value::Mean(events) => self.with_amount(events, Take::Mean, place),
             Value::Latest(events) => self.with_amount(events, Take::Latest, place),
+            Value::HighestOfLastTwo(events) => self.with_amount(events, Take::HighestOfLastTwo, place),
             Value::SinceLast(events) => self.plain(events, Take::SinceLast, place),
             Value::DistinctDays(events) => self.plain(events, Take::DistinctDays, place),
             Value::Distinct(coded) => {

@@ -238,6 +238,7 @@ pub fn measure_in_words(measure: &Measure) -> String {
         Take::Sum => format!("sum of amounts of {what}{amount}, {when}"),
         Take::Mean => format!("mean amount of {what}{amount}, {when}"),
         Take::Latest => format!("latest amount of {what}{amount}, {when}"),
+        Take::HighestOfLastTwo => format!("the higher of the amounts of the last two days with {what}{amount}, {when}"),
         Take::SinceLast => format!("days since the last {what}, {when}"),
         Take::DistinctDays => format!("days with {what}, {when}"),
         Take::Distinct { field, characters } => format!("distinct {field}{} of {what}, {when}", each(characters)),

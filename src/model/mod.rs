@@ -186,6 +186,7 @@ pub enum Take {
     Sum,
     Mean,
     Latest,
+    HighestOfLastTwo,
     SinceLast,
     DistinctDays,
     Distinct {
@@ -309,7 +310,12 @@ impl Expression {
             Expression::Product(of) | Expression::SumOf(of) => of.iter().all(|place| named[*place]),
             Expression::Measure(measure) => !matches!(
                 measure.take,
-                Take::Sum | Take::Mean | Take::Latest | Take::WeightsOnce { .. } | Take::LookUp { .. }
+                Take::Sum
+                    | Take::Mean
+                    | Take::Latest
+                    | Take::HighestOfLastTwo
+                    | Take::WeightsOnce { .. }
+                    | Take::LookUp { .. }
             ),
             Expression::Stepped(inner, steps) => {
                 let is_fraction = |number: &Micro| number.0 % Micro::ONE.0 != 0;

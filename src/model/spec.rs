@@ -377,6 +377,8 @@ pub enum Value {
     Mean(Events),
     /// The amount of the last event; missing where there is none.
     Latest(Events),
+    /// The higher of the amounts of the last two days that have one; missing where fewer have.
+    HighestOfLastTwo(Events),
     /// Days from the last event to the reference day; missing where there is none.
     SinceLast(Events),
     /// Days that have an event.
