@@ -40,6 +40,8 @@ pub struct Explanation {
     pub model: String,
     pub title: String,
     pub intercept: Nano,
+    /// What the model's floor adds where the terms come to less; 0 where they do not.
+    pub raised_to_floor: Nano,
     pub linear_predictor: Nano,
     pub score: f64,
     pub rank: Option<i64>,
@@ -321,10 +323,12 @@ impl Looking<'_> {
             events: if value(place).is_true() { self.events_of(nodes[place]) } else { Vec::new() },
         });
         let cell = |suffix: &str| self.run.cell(&format!("{}{suffix}", model.id));
+        let of_terms = sum.contributions.iter().fold(model.intercept, |sum, part| sum.plus(*part));
         Ok(Explanation {
             model: model.id.clone(),
             title: model.title.clone(),
             intercept: model.intercept,
+            raised_to_floor: Nano(sum.linear_predictor.0 - of_terms.0),
             linear_predictor: sum.linear_predictor,
             score: published(model, sum.linear_predictor),
             rank: cell("_rank").and_then(|rank| rank.parse().ok()),

@@ -156,6 +156,9 @@ fn explained(out: &mut String, explanation: &Explanation, all: bool) {
             line(out, format!("{:20}and {} earlier", "", term.events.len() - listed));
         }
     }
+    if explanation.raised_to_floor.0 != 0 {
+        line(out, format!("{:>16}  raised to the model's floor", explanation.raised_to_floor.to_string()));
+    }
     line(out, format!("{:>16}  linear predictor, as published", explanation.linear_predictor.to_string()));
     let band = explanation.band.as_ref().map(|band| format!(", band {band}")).unwrap_or_default();
     let fidelity = explanation.fidelity.as_ref().map(|grade| format!(", fidelity {grade}")).unwrap_or_default();

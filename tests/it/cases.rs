@@ -112,7 +112,7 @@ fn lay_out(case: &Path, head: &str, layouts: &BTreeMap<String, LayoutFile>, work
 }
 
 /// Every column that a layout names.
-fn columns_of(layout: &LayoutFile) -> BTreeSet<&str> {
+pub fn columns_of(layout: &LayoutFile) -> BTreeSet<&str> {
     let mut columns = BTreeSet::from([layout.person.column.as_str()]);
     columns.extend([&layout.day, &layout.recorded, &layout.end].into_iter().flatten().map(|day| day.column.as_str()));
     columns.extend(layout.amount.iter().map(|amount| amount.column.as_str()));
@@ -137,7 +137,7 @@ fn columns_of(layout: &LayoutFile) -> BTreeSet<&str> {
 }
 
 /// A CSV with the columns that it lacks, empty.
-fn widened(bytes: &[u8], columns: &BTreeSet<&str>) -> Vec<u8> {
+pub fn widened(bytes: &[u8], columns: &BTreeSet<&str>) -> Vec<u8> {
     let mut reader = csv::Reader::from_reader(bytes);
     let mut header = reader.headers().unwrap().clone();
     let given: Vec<String> = header.iter().map(str::to_owned).collect();

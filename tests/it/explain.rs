@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use riskstrat::demo;
 use riskstrat::explain::{Answer, PublishedRun, explain, why_not};
+use riskstrat::ingest::layout::LayoutFile;
 use riskstrat::model::Kind;
+use riskstrat::model::library::Library;
 use riskstrat::population::{Format, Request, generate};
 use riskstrat::run::{Prepared, prepare};
 
+use crate::cases::{columns_of, widened};
 use crate::common::{parquet_rows, run_settings, write};
 
 /// A small county, run once; and everything that the run needed.
@@ -43,7 +46,13 @@ fn every_part_of_a_score_adds_up_to_what_was_published() {
         };
         for explanation in &explanations {
             let parts: i64 = explanation.terms.iter().map(|term| term.points.0).sum();
-            assert_eq!(explanation.intercept.0 + parts, explanation.linear_predictor.0, "{}", explanation.model);
+            let floor = explanation.raised_to_floor.0;
+            assert_eq!(
+                explanation.intercept.0 + parts + floor,
+                explanation.linear_predictor.0,
+                "{}",
+                explanation.model
+            );
             assert_eq!(
                 rows[place][&format!("{}_linear_predictor", explanation.model)].to_string(),
                 explanation.linear_predictor.0.to_string()
@@ -57,6 +66,37 @@ fn every_part_of_a_score_adds_up_to_what_was_published() {
         let fired = of_cpm.terms.iter().filter(|term| term.points.0 != 0 && term.how.contains("events"));
         assert!(fired.clone().all(|term| !term.events.is_empty()), "a term made of events shows them");
     }
+}
+
+#[test]
+fn what_a_floor_adds_is_a_line_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    // Diabetes with complications is -1 in the SHMI weights, and a total below 0 counts as 0.
+    let row = "p,RVV,1,3,1,21,1,2015-06-01,2015-06-01,2015-06-03,2015-06-03,1,E112\n";
+    let header = "ENCRYPTED_HESID,PROCODE,EPIKEY,EPISTAT,EPIORDER,ADMIMETH,CLASSPAT,ADMIDATE,EPISTART,EPIEND,DISDATE,DISMETH,DIAG_01";
+    let text = &Library::load(None).unwrap().unwrap_or_else(|problems| panic!("{problems:?}")).layouts["hes_apc"];
+    let layout = LayoutFile::parse(&text.file, &text.text).unwrap();
+    let rows = widened(format!("{header}\n{row}").as_bytes(), &columns_of(&layout));
+    write(&folder.path().join("hes_apc.csv"), rows);
+    let register = "person_id,birth_year_month,sex,practice_code,registration_start,registration_end,death_date,lsoa11,\
+                    ethnic_category,imd_score,imd_decile\np,1940-01,1,G82001,2000-01-01,,,,,,\n";
+    write(&folder.path().join("register.csv"), register);
+    let settings = write(
+        &folder.path().join("riskstrat.toml"),
+        "format = 1\nas_of = \"2016-04-01\"\nout = \"out\"\nmodels = [\"charlson_shmi\"]\n[register]\nlayout = \"register\"\n\
+         files = [\"register.csv\"]\n[opt_outs]\napplied_upstream = \"nobody opted out\"\n[[source]]\nname = \"apc\"\n\
+         layout = \"hes_apc\"\nfiles = [\"hes_apc.csv\"]\n",
+    );
+    let report = run_settings(&settings, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let prepared = prepare(&settings, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let published = PublishedRun::open(&report.published[0], "p").unwrap();
+    let Answer::Scored(explanations) = explain(&prepared, &published, "p", None, &|_| ()).unwrap() else {
+        panic!("the person has a score")
+    };
+    let one = 1_000_000_000;
+    let of = &explanations[0];
+    let parts: i64 = of.terms.iter().map(|term| term.points.0).sum();
+    assert_eq!((parts, of.raised_to_floor.0, of.linear_predictor.0), (-one, one, 0));
 }
 
 #[test]
