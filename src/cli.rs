@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Population risk stratification: linked NHS extracts in, explained case-management lists out.
 ///
@@ -47,7 +47,8 @@ pub enum Command {
         #[arg(default_value = "riskstrat.toml", value_name = "SETTINGS")]
         settings: PathBuf,
     },
-    /// Check settings, models, layouts, cohorts and file headers without reading the data; every problem at once
+    /// Check settings, models, layouts, cohorts, file headers, and a sample of every column for identifiers; every problem
+    /// at once
     Check {
         /// The settings file
         #[arg(default_value = "riskstrat.toml", value_name = "SETTINGS")]
@@ -100,6 +101,9 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// For the sending body: replace NHS numbers in a CSV file by pseudonyms, before it leaves
+    #[command(after_long_help = PSEUDONYMISE_HELP)]
+    Pseudonymise(PseudonymiseArgs),
     /// Check a code list of your own, or bring one to our form; says what it changes
     Codelist {
         #[command(subcommand)]
@@ -114,6 +118,80 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         given: PathBuf,
     },
+}
+
+const PSEUDONYMISE_HELP: &str = "\
+How to use it:
+  A pseudonym is a digest of a person's NHS number under a secret key. Every body whose feeds are to link uses the same
+  key; the body that analyses never has it, for with the key all NHS numbers could be tried one by one.
+
+  openssl rand -hex 32 > key.txt && chmod 600 key.txt      (once, by the senders, and kept by them)
+  riskstrat pseudonymise gp.csv --out gp_out.csv --nhs-number nhs_number --key-file key.txt
+
+  The first column that is named is replaced by the pseudonym, the others that are named are left out, and everything
+  else is written as it was. NHS numbers count as the same however they are spaced (943 476 5919, 943-476-5919); from
+  other columns spaces are taken out, and capitals stay what they are. The command stops where another column of the
+  file looks like NHS numbers, full postcodes, dates of birth or names: leave it out with --drop, or vouch for it with
+  --keep.
+
+  With --method openpseudonymiser the digest is the one that OpenPseudonymiser makes with the key as its salt. It takes
+  fields in the order of their names, so that all senders have to use the same names:
+    --nhs-number nhs_no=NHSNumber --column born=DOB
+
+  The key file has to be readable by its owner alone and hold at least 32 bytes. No command turns a pseudonym back.";
+
+#[derive(Debug, Args)]
+pub struct PseudonymiseArgs {
+    /// The CSV file to read; also .gz or .zst
+    pub file: PathBuf,
+    /// The file to write; it must not exist
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The column of NHS numbers; its check digits are checked
+    #[arg(long, value_name = "COLUMN[=NAME]")]
+    pub nhs_number: Option<String>,
+    /// Another column that goes into the pseudonym; may be given several times
+    #[arg(long, value_name = "COLUMN[=NAME]")]
+    pub column: Vec<String>,
+    /// The file that holds the secret key
+    #[arg(long, value_name = "FILE")]
+    pub key_file: PathBuf,
+    /// How the pseudonym is made
+    #[arg(long, value_enum, default_value = "hmac-sha256", value_name = "METHOD")]
+    pub method: PseudonymiseMethod,
+    /// What becomes of rows without a valid NHS number, or that lack a value
+    #[arg(long, value_enum, default_value = "stop", value_name = "WHAT")]
+    pub invalid: PseudonymiseInvalid,
+    /// A column to leave out; may be given several times
+    #[arg(long, value_name = "COLUMN")]
+    pub drop: Vec<String>,
+    /// A column that looks like an identifier and identifies nobody; may be given several times
+    #[arg(long, value_name = "COLUMN")]
+    pub keep: Vec<String>,
+    /// The name of the pseudonym's column
+    #[arg(long, default_value = "person_id", value_name = "NAME")]
+    pub into: String,
+    /// The character between two fields, or the word tab
+    #[arg(long, default_value = ",", value_name = "CHARACTER")]
+    pub delimiter: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum PseudonymiseMethod {
+    /// HMAC-SHA-256 under the key
+    HmacSha256,
+    /// The digest of OpenPseudonymiser, the key being its salt
+    Openpseudonymiser,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum PseudonymiseInvalid {
+    /// Nothing is written, and the command says how many there are
+    Stop,
+    /// They are left out, and counted
+    Drop,
+    /// They are kept with an empty pseudonym, and counted
+    Blank,
 }
 
 #[derive(Debug, Subcommand)]

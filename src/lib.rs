@@ -27,6 +27,7 @@ pub mod population;
 pub mod output;
 
 pub mod demo;
+pub mod pseudonymise;
 pub mod settings;
 
 pub mod run;

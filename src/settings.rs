@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::day::{Day, Month};
+use crate::ingest::identifiers;
 use crate::ingest::layout::CsvSettings;
 use crate::model::Problem;
 use crate::model::check::toml_problem;
@@ -32,6 +33,9 @@ pub struct Settings {
     pub sources: Vec<Source>,
     #[serde(default)]
     pub limits: Limits,
+    /// What is said of columns that look like identifiers.
+    #[serde(default)]
+    pub identifiers: identifiers::Rules,
     /// The folder that relative paths start from.
     #[serde(skip)]
     pub base: PathBuf,
@@ -178,11 +182,29 @@ impl Settings {
                 problems.push(format!("source \"{name}\": csv: delimiter is one character"));
             }
         }
+        problems.extend(self.unsound_statements());
         for pattern in &self.limits.expected_dead_terms {
             if glob::Pattern::new(pattern).is_err() || !pattern.contains('/') {
                 problems.push(format!(
                     "limits: expected_dead_terms are written model/term, with * for any part; \"{pattern}\" is not"
                 ));
+            }
+        }
+        problems
+    }
+
+    /// Statements about identifiers that say nothing, or are about nothing.
+    fn unsound_statements(&self) -> Vec<String> {
+        let mut names = vec!["register", "opt_outs", "practices"];
+        names.extend(self.sources.iter().map(|source| source.name.as_str()));
+        let mut problems = Vec::new();
+        for accepted in &self.identifiers.accept {
+            let place = format!("identifiers.accept: source \"{}\", column \"{}\"", accepted.source, accepted.column);
+            if accepted.because.trim().is_empty() {
+                problems.push(format!("{place}: because says in words why the column identifies nobody"));
+            }
+            if !names.contains(&accepted.source.as_str()) {
+                problems.push(format!("{place}: no such source; known are {}", names.join(", ")));
             }
         }
         problems

@@ -4,6 +4,7 @@ pub mod codelist;
 pub mod demo;
 pub mod explain;
 pub mod models;
+pub mod pseudonymise;
 pub mod run;
 pub mod synth;
 
@@ -25,6 +26,7 @@ pub fn command(cli: &Cli) -> Result<(), Failure> {
             let settings = settings.clone().unwrap_or_else(|| run.join("../../riskstrat.toml"));
             explain::explain_person(&settings, run, person, model.as_deref(), why_not.as_deref(), *all, over)
         }
+        Command::Pseudonymise(args) => pseudonymise::pseudonymise_file(args),
         Command::Codelist { command } => codelist::codelist(command, over),
         Command::Score { model, given } => models::score_given(model, given, over),
     }

@@ -105,6 +105,37 @@ pub fn plain(array: &ArrayRef) -> Result<ArrayRef> {
     }
 }
 
+/// The values of a column as text, without the missing ones: numbers in digits, times as their day. A column of another
+/// kind has none.
+pub fn texts_of(array: &ArrayRef, name: &str) -> Vec<Vec<u8>> {
+    let mut texts = Vec::new();
+    if array.data_type().is_temporal() {
+        let mut days = Vec::new();
+        if DayReader::default().read(array, name, &mut days).is_ok() {
+            texts.extend(days.into_iter().filter(|day| *day > BAD_DAY).map(|day| Day(day).to_string().into_bytes()));
+        }
+        return texts;
+    }
+    // A number that went through a float has kept its digits where they are few enough.
+    let whole =
+        |number: f64| (number.fract() == 0.0 && number.abs() < 1e15).then(|| format!("{number:.0}").into_bytes());
+    match array.data_type() {
+        DataType::Float64 => texts.extend(array.as_primitive::<Float64Type>().iter().flatten().filter_map(whole)),
+        DataType::Float32 => {
+            texts.extend(array.as_primitive::<Float32Type>().iter().flatten().map(f64::from).filter_map(whole))
+        }
+        DataType::Decimal128(_, 0) => {
+            texts.extend(array.as_primitive::<Decimal128Type>().iter().flatten().map(|n| n.to_string().into_bytes()))
+        }
+        _ => {
+            let each = |text: Option<&[u8]>| texts.extend(text.map(<[u8]>::to_vec));
+            // A type without text leaves nothing to look at.
+            let _ = plain(array).and_then(|plain| for_each_text(&plain, name, each));
+        }
+    }
+    texts
+}
+
 /// A dictionary whose values were worked out before; held so that its address stays its own.
 #[derive(Default)]
 pub struct KnownDictionary<T> {

@@ -10,7 +10,7 @@
 //! An empty line is no record, but it counts as a row, as it does in a spreadsheet.
 
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +20,7 @@ use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 use rayon::Scope;
 
-use super::files::{Batch, CsvDialect, Format, InputFile, Origin, Place, Task, origins, repeated};
+use super::files::{Batch, CsvDialect, Format, InputFile, Origin, Place, SAMPLE_PLACES, Task, origins, repeated};
 use super::layout::Encoding;
 
 /// A record longer than this is taken for one whose closing quote is missing; it bounds the memory too.
@@ -31,6 +31,53 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 
 pub(super) fn header(file: &InputFile, dialect: &CsvDialect) -> Result<Vec<String>> {
     Ok(Blocks::open(file, dialect, &|_| {}, &Mutex::default())?.header)
+}
+
+/// About how many bytes a sample takes from one place.
+const SAMPLE_BYTES: usize = 1 << 18;
+
+/// The values of every column in some of a file's records, by column; records of another width are passed over.
+pub(super) fn sample(file: &InputFile, dialect: &CsvDialect) -> Result<Vec<(String, Vec<Vec<u8>>)>> {
+    let is_plain = file.format == Format::Csv;
+    let block_bytes = if is_plain { SAMPLE_BYTES } else { SAMPLE_BYTES * SAMPLE_PLACES as usize };
+    let spare = Mutex::default();
+    let mut blocks = Blocks::open(file, &CsvDialect { block_bytes, ..*dialect }, &|_| {}, &spare)?;
+    let mut columns: Vec<(String, Vec<Vec<u8>>)> =
+        blocks.header.iter().map(|name| (name.clone(), Vec::new())).collect();
+    if let Ok(Some(block)) = blocks.next() {
+        take_sample(in_utf8(block.bytes, blocks.encoding), blocks.delimiter, &mut columns);
+    }
+    if is_plain && file.bytes > SAMPLE_PLACES * SAMPLE_BYTES as u64 {
+        let context = || format!("failed to read {}", file.name);
+        let mut opened = File::open(&file.path).with_context(context)?;
+        for place in 1..SAMPLE_PLACES {
+            let mut bytes = Vec::with_capacity(SAMPLE_BYTES);
+            opened.seek(SeekFrom::Start(file.bytes / SAMPLE_PLACES * place)).with_context(context)?;
+            opened.by_ref().take(SAMPLE_BYTES as u64).read_to_end(&mut bytes).with_context(context)?;
+            // From the first whole line to the last.
+            let (first, last) = (memchr(b'\n', &bytes), memrchr(b'\n', &bytes));
+            if let (Some(first), Some(last)) = (first, last) {
+                take_sample(in_utf8(bytes[first..last].to_vec(), blocks.encoding), blocks.delimiter, &mut columns);
+            }
+        }
+    }
+    Ok(columns)
+}
+
+fn take_sample(bytes: Vec<u8>, delimiter: u8, columns: &mut [(String, Vec<Vec<u8>>)]) {
+    let (mut at, mut record) = (0, Vec::new());
+    while at < bytes.len() {
+        let mut field = Vec::new();
+        let end = copy_field(&bytes, at, delimiter, &mut field);
+        record.push(field);
+        at = end + 1;
+        if bytes.get(end) != Some(&delimiter) {
+            if record.len() == columns.len() {
+                columns.iter_mut().zip(&mut record).for_each(|((_, values), value)| values.push(std::mem::take(value)));
+            }
+            record.clear();
+        }
+    }
 }
 
 /// Delivers the rows of one file; blocks are left for other threads through the scope.

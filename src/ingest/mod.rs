@@ -11,6 +11,7 @@ pub mod coverage;
 pub mod csv;
 pub mod events;
 pub mod files;
+pub mod identifiers;
 pub mod layout;
 pub mod parquet;
 pub mod register;

@@ -21,7 +21,8 @@ use parquet::arrow::arrow_reader::{
 use parquet::basic::{ConvertedType, Encoding};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetStatisticsPolicy};
 
-use super::files::{Batch, InputFile, Origin, Task, origins, repeated};
+use super::column::texts_of;
+use super::files::{Batch, InputFile, Origin, SAMPLE_PLACES, Task, origins, repeated};
 
 /// From 8,192 to 65,536 rows decoding takes the same time; more rows are fewer calls, fewer stay in the cache.
 const BATCH_ROWS: usize = 16_384;
@@ -68,6 +69,36 @@ fn parts(rows_per_group: &[u64], rows_max: u64) -> Vec<Part> {
 pub(super) fn header(file: &InputFile) -> Result<Vec<String>> {
     let metadata = footer(file)?;
     Ok(metadata.schema().fields().iter().map(|field| field.name().clone()).collect())
+}
+
+/// How many rows a sample takes from one row group.
+const SAMPLE_ROWS: usize = 2_000;
+
+/// The values of every column that holds single values in some of a file's rows, by column.
+pub(super) fn sample(file: &InputFile) -> Result<Vec<(String, Vec<Vec<u8>>)>> {
+    let metadata = footer(file)?;
+    let fields = metadata.schema().fields();
+    let roots: Vec<usize> = (0..fields.len()).filter(|&index| !fields[index].data_type().is_nested()).collect();
+    let mut columns: Vec<(String, Vec<Vec<u8>>)> =
+        roots.iter().map(|&index| (fields[index].name().clone(), Vec::new())).collect();
+    let groups = metadata.metadata().num_row_groups();
+    let mut places: Vec<usize> =
+        (0..SAMPLE_PLACES as usize).map(|place| groups * place / SAMPLE_PLACES as usize).collect();
+    places.dedup();
+    for group in places.into_iter().filter(|group| *group < groups) {
+        let opened = File::open(&file.path).with_context(|| format!("failed to read {}", file.name))?;
+        let read = || -> Result<Vec<RecordBatch>> {
+            let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.clone());
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata.clone());
+            let reader = builder.with_projection(mask).with_row_groups(vec![group]);
+            Ok(reader.with_batch_size(SAMPLE_ROWS).with_limit(SAMPLE_ROWS).build()?.collect::<Result<_, _>>()?)
+        };
+        for batch in unless_damaged(read).unwrap_or_default() {
+            let arrays = batch.columns().iter();
+            columns.iter_mut().zip(arrays).for_each(|((name, values), array)| values.extend(texts_of(array, name)));
+        }
+    }
+    Ok(columns)
 }
 
 fn footer(file: &InputFile) -> Result<ArrowReaderMetadata> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
+use rayon::prelude::*;
 
 use super::Failure;
 use crate::cohort::Cohort;
@@ -11,6 +12,7 @@ use crate::cohort::columns::published_columns;
 use crate::event::Streams;
 use crate::ingest::events::Context;
 use crate::ingest::files::{self, InputFile};
+use crate::ingest::identifiers;
 use crate::ingest::layout::{Builds, CsvSettings, LayoutFile};
 use crate::ingest::register::{OptOutReader, PracticeReader, Practices, RegisterReader};
 use crate::ingest::{self, Input, SourceReader};
@@ -99,6 +101,7 @@ pub fn prepare(settings_path: &Path, models_over: Option<&Path>) -> Result<Prepa
         Prepared { settings, library, streams, models, cohorts, register, opt_outs, practices, sources, decides };
     prepared.check_headers().map_err(|problems| Failure::Data(anyhow!(problems.join("\n"))))?;
     prepared.check_cohorts().map_err(Failure::Files)?;
+    prepared.check_identifiers().map_err(Failure::Data)?;
     Ok(prepared)
 }
 
@@ -332,6 +335,21 @@ impl Prepared {
             Builds::Practices => PracticeReader::new(&input.layout).wanted().to_vec(),
             _ => SourceReader::new(context, &input.layout)?.map_or(Vec::new(), |reader| reader.wanted().to_vec()),
         })
+    }
+
+    /// Looks for identifiers in a sample of every column of every file.
+    fn check_identifiers(&self) -> Result<()> {
+        let files: Vec<(&Input, &InputFile)> =
+            self.inputs().flat_map(|input| input.files.iter().map(move |file| (input, file))).collect();
+        let looked_at: Vec<Result<Vec<String>>> = files
+            .into_par_iter()
+            .map(|(input, file)| {
+                identifiers::look_at_file(input, file, &self.settings.identifiers)
+                    .with_context(|| format!("source \"{}\"", input.name))
+            })
+            .collect();
+        let found: Vec<String> = looked_at.into_iter().collect::<Result<Vec<_>>>()?.concat();
+        if found.is_empty() { Ok(()) } else { Err(anyhow!(found.join("\n"))) }
     }
 
     /// Runs every cohort rule over the published columns of nobody, so that a wrong rule is found before the data is read.

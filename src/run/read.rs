@@ -2,18 +2,19 @@
 
 use std::sync::OnceLock;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use rayon::prelude::*;
 
 use super::Prepared;
 use crate::ingest::counts::Counts;
 use crate::ingest::events::Context;
 use crate::ingest::files::{self, InputFile};
+use crate::ingest::identifiers;
 use crate::ingest::register::{OptOutReader, PracticeReader, Practices, RegisterReader};
 use crate::ingest::{self, Input, Linked, SourceReader};
 use crate::measure::plan::Plan;
 use crate::output::manifest::{InputLine, SourceQuality};
-use crate::person::Spine;
+use crate::person::{Spine, WordColumn};
 
 /// Everything that was read, as far as the models ask about it: what any as-of day is scored from.
 pub struct Loaded {
@@ -53,6 +54,7 @@ pub fn read_people(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Resul
     let reader = RegisterReader::new(&prepared.register.layout)?;
     ingest::read_all(&prepared.register, reader.wanted(), &|batch| reader.take(batch), advance)?;
     let (spine, register_counts, opted_out) = reader.finish(&opted_out_keys)?;
+    check_identifiers(prepared, &spine)?;
     let mut practices = Practices::default();
     if let Some(input) = &prepared.practices {
         let reader = PracticeReader::new(&input.layout);
@@ -60,6 +62,35 @@ pub fn read_people(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Resul
         (practices, practice_counts) = reader.finish();
     }
     Ok(People { spine, practices, register_counts, opt_out_counts, practice_counts, opted_out })
+}
+
+/// Judges in full whatever of the register can reach an output: pseudonyms, small areas, published words.
+fn check_identifiers(prepared: &Prepared, spine: &Spine) -> Result<()> {
+    let (input, rules) = (&prepared.register, &prepared.settings.identifiers);
+    let Some(register) = &input.layout.register else { return Ok(()) };
+    let ids = spine.ids.iter().map(|id| id.0.as_bytes());
+    let mut found = judged(&input.layout.person.column, ids, rules);
+    let words = |column: &WordColumn| column.words.clone();
+    let area = register.area.iter().map(|column| (column, words(&spine.areas)));
+    let named = register.words.iter().map(|(name, column)| (column, words(&spine.words[name])));
+    for (column, words) in area.chain(named) {
+        found.extend(judged(column, words.iter().map(String::as_bytes), rules));
+    }
+    let found: Vec<String> = found
+        .into_iter()
+        .filter(|(column, finding)| !rules.accepts(&input.name, column, finding.kind))
+        .map(|(column, finding)| identifiers::told(&input.name, None, column, &finding))
+        .collect();
+    if found.is_empty() { Ok(()) } else { Err(anyhow!(found.join("\n"))) }
+}
+
+fn judged<'c, 'v>(
+    column: &'c str,
+    distinct: impl Iterator<Item = &'v [u8]>,
+    rules: &identifiers::Rules,
+) -> Vec<(&'c str, identifiers::Finding)> {
+    let about = identifiers::About { header: column, ..Default::default() };
+    identifiers::judge(about, distinct, rules).map(|finding| (column, finding)).into_iter().collect()
 }
 
 /// Reads every source into timelines.

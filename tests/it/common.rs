@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
@@ -14,6 +15,17 @@ use riskstrat::run::{Failure, Report, Silent, prepare, run};
 /// The whole job on a settings file, as the command line does it.
 pub fn run_settings(settings: &Path, models: Option<&Path>) -> Result<Report, Failure> {
     run(&prepare(settings, models)?, &Silent)
+}
+
+/// The program, as a user starts it.
+pub fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_riskstrat"))
+}
+
+/// What a program that has ended said on both streams, and its exit code; none where a signal ended it.
+pub fn ended(output: &Output) -> (Option<i32>, String) {
+    let said = [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat();
+    (output.status.code(), said)
 }
 
 /// Every file under a folder, by its path from there; no folder has no files.
