@@ -3,13 +3,18 @@
 use std::path::Path;
 
 /// Layouts and files of a generated population's feeds, by source name: those of its folder that there are.
-const FEEDS: [(&str, &str, &str); 6] = [
+const FEEDS: [(&str, &str, &str); 11] = [
     ("admissions", "hes_apc", "hes_apc_*"),
     ("outpatients", "hes_op", "hes_op_*"),
     ("emergency_care", "hes_ae", "hes_ae_*"),
     ("gp_events", "gp_events", "gp_events_*"),
     ("prescriptions", "gp_prescriptions", "gp_prescriptions_*"),
     ("social_care", "social_care_cld", "social_care_cld_*"),
+    ("community", "community_contacts", "csds_contacts_*"),
+    ("mental_health", "mental_health_contacts", "mhsds_contacts_*"),
+    ("ambulance", "ambulance_calls", "ambulance_calls_*"),
+    ("hospices", "hospice_contacts", "hospice_contacts.*"),
+    ("care_plans", "care_plans", "care_plans.*"),
 ];
 
 /// The text of a settings file over a population in `data`.
@@ -27,7 +32,7 @@ as_of = "{as_of}"
 out = "out"
 
 # `riskstrat models` lists what there is; `riskstrat models show cpm` puts one into plain words.
-models = ["cpm", "parr30", "hfrs", "charlson", "person_facts"]
+models = ["cpm", "parr30", "hfrs", "charlson", "person_facts", "service_facts"]
 cohorts = ["case_management"]
 
 [register]

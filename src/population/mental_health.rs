@@ -1,5 +1,7 @@
 //! Contacts with the mental-health trust. Rates by illness are assumptions.
 
+use std::collections::BTreeSet;
+
 use super::draw::{Draw, Subject};
 use super::people::Person;
 use super::sheets::Sheets;
@@ -44,9 +46,11 @@ pub fn write_contacts(world: &World, person: &Person, sheets: &mut Sheets) {
         let length = if number < 2 { to.0 - from.0 } else { draw.between(60, 400) };
         let start = draw.between(from.0, (to.0 - length).max(from.0));
         let end = Day(start + length).min(to);
-        for _ in 0..draw.poisson(illness.contacts * years(Day(start), end)) {
-            let day = Day(draw.between(start, end.0 - 1));
-            write_contact(world, person, illness, number, day, &mut draw, sheets);
+        // A team sees a person once a day: two rows of a day are copies, as the layout takes them.
+        let contacts = draw.poisson(illness.contacts * years(Day(start), end));
+        let days: BTreeSet<i32> = (0..contacts).map(|_| draw.between(start, end.0 - 1)).collect();
+        for day in days {
+            write_contact(world, person, illness, number, Day(day), &mut draw, sheets);
         }
     }
 }

@@ -63,7 +63,7 @@ impl Found {
             registered: BTreeSet::new(),
             quality: BTreeMap::new(),
         };
-        let read = ["register.csv", "hes_", "gp_", "social_care_cld_"];
+        let read = ["register.csv", "hes_", "gp_", "social_care_cld_", "csds_", "mhsds_", "ambulance_", "hospice_"];
         for entry in fs::read_dir(&data).unwrap() {
             let name = entry.unwrap().file_name().to_string_lossy().into_owned();
             if read.iter().any(|start| name.starts_with(start)) {
@@ -151,7 +151,7 @@ fn kinds_of(rule: &str) -> &'static [&'static str] {
 }
 
 /// Faults that a run has to find wherever it reads the row: where a file's name begins so, of this kind, in these columns.
-const FOUND: [(&str, &str, &[&str]); 22] = [
+const FOUND: [(&str, &str, &[&str]); 32] = [
     ("register", "missing pseudonym", &["person_id"]),
     ("register", "invalid date", &["registration_start", "death_date"]),
     ("hes_apc", "missing pseudonym", &["ENCRYPTED_HESID"]),
@@ -174,6 +174,16 @@ const FOUND: [(&str, &str, &[&str]); 22] = [
     ("social_care", "end before start", &["Event End Date"]),
     ("social_care", "invalid date", &["Event Start Date", "Event End Date"]),
     ("social_care", "unknown code", &["Event Type", "Service Type"]),
+    ("csds", "missing pseudonym", &["person_id"]),
+    ("csds", "null date", &["contact_date"]),
+    ("csds", "invalid date", &["contact_date"]),
+    ("csds", "unknown code", &["attendance_status"]),
+    ("mhsds", "missing pseudonym", &["person_id"]),
+    ("mhsds", "null date", &["contact_date"]),
+    ("mhsds", "unknown code", &["attendance_status"]),
+    ("ambulance", "missing pseudonym", &["person_id"]),
+    ("ambulance", "invalid date", &["call_date"]),
+    ("hospice", "missing pseudonym", &["person_id"]),
 ];
 
 /// Whether a row is set aside before its faults matter: its person is not in the run, or no model asks about it.
@@ -187,7 +197,13 @@ fn is_set_aside(found: &Found, place: &Place, kind: &str) -> bool {
     match &place.0[..6] {
         "regist" => false,
         // Codes are looked at first in feeds of events, people first in spells.
-        "hes_op" | "hes_ae" | "social" if kind == "unknown code" => false,
+        "hes_op" | "hes_ae" | "social" | "csds_c" | "mhsds_" if kind == "unknown code" => false,
+        "csds_c" => is_stranger || !["5", "6", "3", "7"].contains(&cell("attendance_status")),
+        "mhsds_" => {
+            is_stranger
+                || !["5", "6"].contains(&cell("attendance_status")) && cell("care_programme_approach") != "Y"
+        }
+        "ambula" | "hospic" => is_stranger,
         "hes_ap" => is_stranger || cell("EPISTAT") == "1",
         "hes_op" => is_stranger || !["5", "6"].contains(&cell("ATTENDED")),
         "hes_ae" => is_stranger || !["1", "3", "9"].contains(&cell("AEATTENDCAT")),
@@ -232,6 +248,10 @@ fn check_listed(found: &Found) {
         ("gp_events", "gp_events"),
         ("gp_prescriptions", "prescriptions"),
         ("social_care", "social_care"),
+        ("csds", "community"),
+        ("mhsds", "mental_health"),
+        ("ambulance", "ambulance"),
+        ("hospice", "hospices"),
     ];
     for (place, (rule, _)) in &found.rejects {
         let (_, source) = source_of.iter().find(|(file, _)| place.0.starts_with(file)).unwrap();
@@ -284,6 +304,27 @@ fn check_register(found: &Found) {
     assert_eq!(found.dropped("register", "duplicate"), copied.count() as u64);
 }
 
+/// Contacts that stand twice: community and mental health rows that are used, but for their copies.
+fn check_contacts(found: &Found) {
+    for (start, source) in [("csds", "community"), ("mhsds", "mental_health")] {
+        let mut kept: BTreeMap<String, u64> = BTreeMap::new();
+        let columns = ["person_id", "contact_date", "service_request_id"];
+        for (place, row) in found.places(start) {
+            let id = &row["person_id"];
+            let is_used = found.standing(id) == Standing::Registered && !found.rejects.contains_key(&place);
+            let is_copied = found.faults(&place).iter().any(|(kind, _)| kind == "duplicate row");
+            if is_used && !is_set_aside(found, &place, "") && row["contact_date"].as_str() < AS_OF {
+                let key = columns.map(|column| row[column].as_str()).join("|");
+                assert!(!kept.contains_key(&key) || !is_copied, "{place:?}: a copy stands behind its row");
+                *kept.entry(key).or_default() += 1;
+            }
+        }
+        let copies: u64 = kept.values().map(|rows| rows - 1).sum();
+        assert!(copies > 20, "{source}: {copies}");
+        assert_eq!(found.dropped(source, "duplicate"), copies, "{source}");
+    }
+}
+
 /// GP codes that have not the form of SNOMED CT: all that were planted, but a code that was cut and has that form still.
 fn check_gp_codes(found: &Found) {
     let is_planted = |place: &Place| found.faults(place).iter().any(|(kind, _)| kind == "malformed code");
@@ -301,6 +342,7 @@ fn planted_defects_are_found_row_by_row() {
     check_register(&found);
     check_admissions(&found);
     check_gp_codes(&found);
+    check_contacts(&found);
 }
 
 #[test]

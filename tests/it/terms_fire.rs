@@ -45,9 +45,9 @@ fn silent_terms(quality: &Value) -> Vec<String> {
 }
 
 /// Facts of a person that are the same for everybody for whom there is one.
-fn silent_facts(scores: &Path) -> Vec<String> {
+fn silent_facts(scores: &Path, id: &str) -> Vec<String> {
     let library = library();
-    let facts = model(&library, &streams(&library), "person_facts");
+    let facts = model(&library, &streams(&library), id);
     let mut seen: BTreeMap<&str, BTreeSet<String>> =
         facts.terms.iter().map(|term| (term.name.as_str(), BTreeSet::new())).collect();
     for row in parquet_rows(scores) {
@@ -58,7 +58,7 @@ fn silent_facts(scores: &Path) -> Vec<String> {
             }
         }
     }
-    seen.into_iter().filter(|(_, values)| values.len() < 2).map(|(fact, _)| format!("person_facts/{fact}")).collect()
+    seen.into_iter().filter(|(_, values)| values.len() < 2).map(|(fact, _)| format!("{id}/{fact}")).collect()
 }
 
 #[test]
@@ -74,6 +74,8 @@ fn every_term_of_every_shipped_model_fires_for_someone_and_not_for_everybody() {
     let published = &report.published[0];
     let quality: Value = serde_json::from_slice(&fs::read(published.join("quality.json")).unwrap()).unwrap();
     let mut silent = silent_terms(&quality);
-    silent.extend(silent_facts(&published.join("scores.parquet")));
+    for facts in ["person_facts", "service_facts"] {
+        silent.extend(silent_facts(&published.join("scores.parquet"), facts));
+    }
     assert!(silent.is_empty(), "these say nothing: {}", silent.join(", "));
 }
