@@ -59,6 +59,11 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<ModelsCommand>,
     },
+    /// List the layouts, or put one into plain words: columns, values, what is missing, what is a copy
+    Layouts {
+        #[command(subcommand)]
+        command: Option<LayoutsCommand>,
+    },
     /// Make a synthetic population as files in the layouts that NHS bodies hold
     Synth {
         /// The folder to make; it must be empty or not exist
@@ -201,6 +206,17 @@ pub enum ModelsCommand {
     /// One model in plain words: terms, windows, code lists, source, what is assumed
     Show {
         /// The model's id
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LayoutsCommand {
+    /// One line a layout
+    List,
+    /// One layout in plain words: each column, what it means, values, what is taken as missing, source
+    Show {
+        /// The layout's id
         id: String,
     },
 }

@@ -3,12 +3,13 @@
 pub mod codelist;
 pub mod demo;
 pub mod explain;
+pub mod layouts;
 pub mod models;
 pub mod pseudonymise;
 pub mod run;
 pub mod synth;
 
-use riskstrat::cli::{Cli, Command, ModelsCommand};
+use riskstrat::cli::{Cli, Command, LayoutsCommand, ModelsCommand};
 use riskstrat::run::Failure;
 
 pub fn command(cli: &Cli) -> Result<(), Failure> {
@@ -19,6 +20,8 @@ pub fn command(cli: &Cli) -> Result<(), Failure> {
         Command::Check { settings } => run::check_settings(settings, over),
         Command::Models { command: None | Some(ModelsCommand::List) } => models::list_models(over),
         Command::Models { command: Some(ModelsCommand::Show { id }) } => models::show_model(id, over),
+        Command::Layouts { command: None | Some(LayoutsCommand::List) } => layouts::list_layouts(over),
+        Command::Layouts { command: Some(LayoutsCommand::Show { id }) } => layouts::show_layout(id, over),
         Command::Synth { out, people, seed, rows_per_person, format, defects } => {
             synth::synth(*people, *seed, *rows_per_person, *format, *defects, out)
         }

@@ -9,6 +9,7 @@ pub mod column;
 pub mod counts;
 pub mod coverage;
 pub mod csv;
+pub mod describe;
 pub mod events;
 pub mod files;
 pub mod identifiers;

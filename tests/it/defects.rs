@@ -200,8 +200,7 @@ fn is_set_aside(found: &Found, place: &Place, kind: &str) -> bool {
         "hes_op" | "hes_ae" | "social" | "csds_c" | "mhsds_" if kind == "unknown code" => false,
         "csds_c" => is_stranger || !["5", "6", "3", "7"].contains(&cell("attendance_status")),
         "mhsds_" => {
-            is_stranger
-                || !["5", "6"].contains(&cell("attendance_status")) && cell("care_programme_approach") != "Y"
+            is_stranger || !["5", "6"].contains(&cell("attendance_status")) && cell("care_programme_approach") != "Y"
         }
         "ambula" | "hospic" => is_stranger,
         "hes_ap" => is_stranger || cell("EPISTAT") == "1",
