@@ -130,6 +130,17 @@ def header(model, citation, location, derived, assumed, licence=None):
     ])
 
 
+def outcome_block(days, events=None, after=None, died="no_event", deregistered="left_out"):
+    """What is looked for when a past score is held against what came. No score depends on it."""
+    return block("[outcome]", [
+        ("events", f"{{ {events} }}" if events else None),
+        ("days", days),
+        ("after", quoted(after) if after else None),
+        ("died", quoted(died)),
+        ("deregistered", quoted(deregistered)),
+    ])
+
+
 def value_block(name, value, label=None, steps=None):
     return block("[[value]]", [
         ("name", quoted(name)),
@@ -226,6 +237,11 @@ WINDOW_WORDS = {
 }
 
 EMERGENCY = 'method = "emergency"'
+EMERGENCY_ADMISSION = f'of = "admission", where = {{ {EMERGENCY} }}'
+LOST = ("[outcome], which the source does not spell out: who died without one counts as somebody without an emergency "
+        "admission; who was registered nowhere at the end is left out, for an admission elsewhere is not seen.")
+LOST_AFTER_A_STAY = ("[outcome]: the days count from the end of the stay that was scored, so that for somebody discharged "
+                     "before the as-of date only the days that are left are looked at. ")
 ATTENDED = 'attendance = "attended"'
 UNPLANNED = 'category = { not = "planned_follow_up" }'
 
@@ -792,7 +808,8 @@ def write_cpm():
         "Appendix 1, pages 5-6: the 69 coefficients; page 2: the example and the bands; page 3: the 8 long-term conditions",
         [f"The intercept, {intercept['coefficient']}: not printed, solved back from the worked example (73.8). "
          "The example's rounding allows -3.8253 to -3.8201. Ranks and bands do not depend on it."],
-        [sentence for sentence in CPM_ASSUMED.values() if sentence])
+        [sentence for sentence in CPM_ASSUMED.values() if sentence] + [LOST])
+    text += "\n" + outcome_block(365, EMERGENCY_ADMISSION)
     text += "\n# No [population]: everybody on the register is scored, children too, as published.\n\n"
     text += block("[baseline]", [("intercept", intercept["coefficient"])])
     for title, values in CPM_VALUES:
@@ -905,7 +922,9 @@ def write_parr30():
          "Emergency admission: a spell whose first episode has an admission method of 21-25, 28, 2A or 2D, as in the model cpm.",
          "The model's own ICD-10 lists were not found: Quan's Charlson codes stand in, in any position of an admission in the 2 years before. No group sets another to 0.",
          "Hospital: the organisation code of 2012, first 3 characters of the provider; trusts that were renamed or merged since are any other hospital.",
-         "Age is that on the as-of day; all ages are scored. A person without an IMD score is not scored."])
+         "Age is that on the as-of day; all ages are scored. A person without an IMD score is not scored.",
+         LOST_AFTER_A_STAY + LOST])
+    text += "\n" + outcome_block(30, EMERGENCY_ADMISSION, "current_admission")
     text += "\n" + block("[population]", [("otherwise", quoted("not_scored"))])
     text += "\n" + block("[[population.require]]", [
         ("value", events("any", "admission", "same_day", before=ANCHOR)),
@@ -1512,7 +1531,10 @@ def write_lace():
             "Kidney disease of stage 1 or 2 is mild (2 points), of stages 3 to 5 or not known moderate or severe (4).",
             "Connective tissue disease (3 points) and heart failure (2 points) are as in two of three implementations.",
             "A&E visits: attendances other than planned follow-up in the 183 days before the day of admission; that day's do not count.",
-            "Scored from age 18. 10 or more points are commonly called high risk, 5 to 9 moderate."])
+            "Scored from age 18. 10 or more points are commonly called high risk, 5 to 9 moderate.",
+            LOST_AFTER_A_STAY + "Unplanned is read as an emergency admission. Who was registered nowhere at the end is left "
+            "out, for an admission elsewhere is not seen."])
+    text += "\n" + outcome_block(30, EMERGENCY_ADMISSION, "last_stay", died="event")
     text += stay_blocks("") + "\n" + rule("Values") + "\n"
     text += "\n".join(value_block(name, value, label, steps) for name, label, value, steps in STAY_VALUES + LACE_VALUES)
     blocks = []

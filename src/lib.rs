@@ -22,6 +22,8 @@ pub mod strata;
 
 pub mod cohort;
 
+pub mod estimate;
+
 pub mod population;
 
 pub mod output;

@@ -122,18 +122,24 @@ impl<'a> Evaluator<'a> {
         events.iter().enumerate().filter(|(_, event)| counts(event)).map(|(place, _)| place).collect()
     }
 
+    /// The event that an anchor of the plan is for a person on the as-of day.
+    pub fn anchor_event<'e>(&self, number: usize, events: &'e [Event], as_of: Day) -> Option<&'e Event> {
+        let ended = self.plan.anchors[number].anchor.ended;
+        let is_anchor = |event: &&Event| {
+            event.is_known_on(as_of.0)
+                && self.operations.anchors[event.concept as usize] >> number & 1 == 1
+                && match event.end_day() {
+                    Some(end) if end < as_of.0 => ended.holds(as_of.0 - end),
+                    _ => true,
+                }
+        };
+        events.iter().rev().skip_while(|event| event.day >= as_of.0).find(is_anchor)
+    }
+
     fn place_windows(&self, events: &[Event], as_of: Day, scratch: &mut Scratch) {
         scratch.anchors[0] = as_of.0;
-        for (number, planned) in self.plan.anchors.iter().enumerate() {
-            let is_anchor = |event: &&Event| {
-                event.is_known_on(as_of.0)
-                    && self.operations.anchors[event.concept as usize] >> number & 1 == 1
-                    && match event.end_day() {
-                        Some(end) if end < as_of.0 => planned.anchor.ended.holds(as_of.0 - end),
-                        _ => true,
-                    }
-            };
-            let last = events.iter().rev().skip_while(|event| event.day >= as_of.0).find(is_anchor);
+        for number in 0..self.plan.anchors.len() {
+            let last = self.anchor_event(number, events, as_of);
             scratch.anchors[number + 1] = last.map_or(NEVER, |event| event.day);
         }
         for (place, planned) in self.operations.windows.iter().enumerate() {

@@ -90,6 +90,7 @@ impl<'a> Checker<'a> {
         for value in &spec.values {
             self.named_value(value);
         }
+        let outcome_rule = spec.outcome.as_ref().map(|outcome| self.outcome_rule(outcome, &spec));
         let population = spec.population.as_ref().map(|population| self.population(population)).unwrap_or_default();
         let terms = self.terms(&spec);
         let hierarchies = self.hierarchies(&spec, &terms);
@@ -105,6 +106,7 @@ impl<'a> Checker<'a> {
             outcome: spec.model.outcome,
             horizon_days: spec.model.horizon_days,
             source: spec.source,
+            outcome_rule,
             population,
             intercept,
             floor,
@@ -219,6 +221,34 @@ impl<'a> Checker<'a> {
         }
         let expression = self.expression(&spec.value, &spec.steps);
         self.values.push(NamedValue { name, label: spec.label.clone(), expression });
+    }
+
+    fn outcome_rule(&mut self, outcome: &spec::OutcomeRule, spec: &ModelFile) -> OutcomeRule {
+        let place = self.place_of("\n[outcome]").map(|before| before + 1);
+        let (days, died) = (*outcome.days.get_ref(), *outcome.died.get_ref());
+        if spec.model.kind == Kind::Facts {
+            self.problem(place, "facts predict nothing, so they have no [outcome]".to_owned());
+        }
+        if !(1..=3_660).contains(&days) {
+            let what = format!("outcome: days is {days}; it may be 1 to 3660");
+            self.problem(Some(outcome.days.span().start), what);
+        }
+        if let Some(horizon) = spec.model.horizon_days.filter(|horizon| *horizon != days) {
+            let what = format!("outcome: days is {days}, but horizon_days under [model] is {horizon}");
+            self.problem(Some(outcome.days.span().start), what);
+        }
+        if outcome.events.is_none() && died != WhenLost::Event {
+            self.problem(place, "outcome: give events, or died = \"event\"; as it stands nobody has it".to_owned());
+        }
+        if *outcome.deregistered.get_ref() == WhenLost::Event {
+            let what = "outcome: deregistered is \"no_event\" or \"left_out\"; to move away is no outcome".to_owned();
+            self.problem(Some(outcome.deregistered.span().start), what);
+        }
+        let after = outcome.after.as_ref().and_then(|name| self.before(Some(name.get_ref()), name.span().start));
+        let events = outcome.events.as_ref().map(|events| {
+            self.predicate(&events.get_ref().of, &events.get_ref().conditions, events.span().start)
+        });
+        OutcomeRule { events, days, after, died, deregistered: *outcome.deregistered.get_ref() }
     }
 
     fn population(&mut self, spec: &spec::Population) -> Population {

@@ -5,7 +5,9 @@ use std::fmt::Write;
 
 use super::library::Library;
 use super::spec::Condition;
-use super::{Anchor, Bands, Bounds, Expression, Kind, Measure, Model, Predicate, Sex, Step, Take, WhenMissing};
+use super::{
+    Anchor, Bands, Bounds, Expression, Kind, Measure, Model, OutcomeRule, Predicate, Sex, Step, Take, WhenLost, WhenMissing,
+};
 use crate::number::Micro;
 
 /// The whole model as text.
@@ -18,6 +20,7 @@ pub fn describe(model: &Model, library: &Library) -> String {
         let horizon = model.horizon_days.map(|days| format!(" within {days} days")).unwrap_or_default();
         line(out, &format!("predicts: {outcome}{horizon}"));
     }
+    outcome_rule(out, model);
     line(out, &format!("source: {}", model.source.citation));
     line(out, &format!("        {}", model.source.location));
     listed(out, "derived (not printed in the source)", &model.source.derived);
@@ -62,6 +65,33 @@ fn kind(kind: Kind) -> &'static str {
         Kind::Conditions => "conditions: the sum of weights of the conditions present",
         Kind::Facts => "facts: values published beside the scores; nothing is predicted",
     }
+}
+
+fn outcome_rule(out: &mut String, model: &Model) {
+    let Some(rule) = &model.outcome_rule else { return };
+    line(out, &format!("held against what came: {}", outcome_in_words(rule)));
+}
+
+/// What counts as the outcome, in which days, and what becomes of whoever was lost.
+pub fn outcome_in_words(rule: &OutcomeRule) -> String {
+    let events = rule.events.as_ref().map(|events| format!("any {}", predicate_in_words(events)));
+    let death = (rule.died == WhenLost::Event).then(|| "death".to_owned());
+    let what: Vec<String> = events.into_iter().chain(death).collect();
+    let from = match &rule.after {
+        None => "from the as-of date on".to_owned(),
+        Some(anchor) => format!("after the end of: {}", anchor.label),
+    };
+    let lost = |when: WhenLost| match when {
+        WhenLost::NoEvent => "counts as no event",
+        WhenLost::LeftOut => "is left out",
+        WhenLost::Event => "is the outcome",
+    };
+    let (died, deregistered) = (lost(rule.died), lost(rule.deregistered));
+    let what = what.join(" or ");
+    format!(
+        "{what} in the {} days {from}; who died before the end without one {died}; who was registered nowhere at the end {deregistered}",
+        rule.days
+    )
 }
 
 fn population(out: &mut String, model: &Model) {

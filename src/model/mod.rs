@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use crate::day::Window;
 use crate::number::{Micro, Nano};
-pub use spec::{Condition, Given, Kind, WhenMissing};
+pub use spec::{Condition, Given, Kind, WhenLost, WhenMissing};
 
 /// A fault in a user's file, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +44,8 @@ pub struct Model {
     pub outcome: Option<String>,
     pub horizon_days: Option<u32>,
     pub source: spec::Source,
+    /// What to look for when a past score is held against what came.
+    pub outcome_rule: Option<OutcomeRule>,
     pub population: Population,
     pub intercept: Nano,
     /// The lowest linear predictor there is.
@@ -55,6 +57,18 @@ pub struct Model {
     pub hierarchies: Vec<Hierarchy>,
     pub bands: Bands,
     pub examples: Vec<Example>,
+}
+
+/// What counts as the outcome of a person who was scored, in which days, and what becomes of those who were lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutcomeRule {
+    /// `None` where only death is the outcome.
+    pub events: Option<Predicate>,
+    /// Days from the as-of day on, or from the end of the anchor's event.
+    pub days: u32,
+    pub after: Option<Anchor>,
+    pub died: WhenLost,
+    pub deregistered: WhenLost,
 }
 
 #[derive(Debug, Clone, Default)]

@@ -18,6 +18,8 @@ pub struct ModelFile {
     pub model: Header,
     pub source: Source,
     #[serde(default)]
+    pub outcome: Option<OutcomeRule>,
+    #[serde(default)]
     pub population: Option<Population>,
     #[serde(default)]
     pub baseline: Option<Baseline>,
@@ -72,6 +74,45 @@ pub struct Source {
     pub licence: Option<String>,
     pub derived: Vec<String>,
     pub assumed: Vec<String>,
+}
+
+/// What the model predicts, as data: what to look for from the as-of day on when a past score is held against what
+/// came. No score depends on it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutcomeRule {
+    /// Any of these is the outcome; absent where only death is.
+    #[serde(default)]
+    pub events: Option<Spanned<OutcomeEvents>>,
+    /// How many days are looked at, from the as-of day on.
+    pub days: Spanned<u32>,
+    /// The anchor from whose end the days count in place of the as-of day; its stay may still go on.
+    #[serde(default)]
+    pub after: Option<Spanned<String>>,
+    /// Somebody who died in these days without such an event.
+    pub died: Spanned<WhenLost>,
+    /// Somebody who was registered nowhere at the end of these days, without such an event.
+    pub deregistered: Spanned<WhenLost>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutcomeEvents {
+    pub of: String,
+    #[serde(default, rename = "where")]
+    pub conditions: BTreeMap<String, Condition>,
+}
+
+/// What becomes of a person who was lost before the days of the outcome were over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenLost {
+    /// Counts as somebody without the outcome.
+    NoEvent,
+    /// Is counted and left out.
+    LeftOut,
+    /// Is the outcome itself.
+    Event,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::Failure;
 use crate::cohort::Cohort;
 use crate::cohort::columns::published_columns;
+use crate::day::Day;
 use crate::event::Streams;
 use crate::ingest::events::Context;
 use crate::ingest::files::{self, InputFile};
@@ -20,7 +21,7 @@ use crate::measure::plan::Plan;
 use crate::measure::rehospitalisation;
 use crate::model::check::{check, nearest};
 use crate::model::library::{Library, Table, Text};
-use crate::model::{Model, Problem};
+use crate::model::{Model, Predicate, Problem};
 use crate::output::manifest::{Decides, LibraryFile};
 use crate::person::{Spine, WordColumn};
 use crate::score::fidelity::Availability;
@@ -39,6 +40,8 @@ pub struct Prepared {
     pub opt_outs: Option<Input>,
     pub practices: Option<Input>,
     pub sources: Vec<Input>,
+    /// Whether what came after the as-of days is read too, as far as it is the outcome of a model.
+    pub(super) follows_up: bool,
     pub(super) decides: Decides,
 }
 
@@ -47,10 +50,20 @@ pub struct Prepared {
 /// # Errors
 /// Every problem, in one list: nothing is looked at in the data before all of this is in order.
 pub fn prepare(settings_path: &Path, models_over: Option<&Path>) -> Result<Prepared, Failure> {
+    prepare_changed(settings_path, models_over, |_| ())
+}
+
+/// As [`prepare`], with settings changed once they are read: other days or models than the nightly run's.
+pub fn prepare_changed(
+    settings_path: &Path,
+    models_over: Option<&Path>,
+    change: impl FnOnce(&mut Settings),
+) -> Result<Prepared, Failure> {
     let text = std::fs::read_to_string(settings_path)
         .with_context(|| format!("failed to read {}", settings_path.display()))
         .map_err(|error| Failure::Files(vec![plain(format!("{error:#}"))]))?;
-    let settings = Settings::parse(settings_path, &text).map_err(Failure::Files)?;
+    let mut settings = Settings::parse(settings_path, &text).map_err(Failure::Files)?;
+    change(&mut settings);
     let library = Library::load(models_over)
         .map_err(|error| Failure::Files(vec![plain(format!("{error:#}"))]))?
         .map_err(Failure::Files)?;
@@ -97,8 +110,19 @@ pub fn prepare(settings_path: &Path, models_over: Option<&Path>) -> Result<Prepa
     let layouts: BTreeSet<String> = preparing.layouts.keys().cloned().collect();
     let (Some(register), true) = (register, problems.is_empty()) else { return Err(Failure::Files(problems)) };
     let decides = decides(&settings, &text, &library, &layouts);
-    let prepared =
-        Prepared { settings, library, streams, models, cohorts, register, opt_outs, practices, sources, decides };
+    let prepared = Prepared {
+        settings,
+        library,
+        streams,
+        models,
+        cohorts,
+        register,
+        opt_outs,
+        practices,
+        sources,
+        follows_up: false,
+        decides,
+    };
     prepared.check_headers().map_err(|problems| Failure::Data(anyhow!(problems.join("\n"))))?;
     prepared.check_cohorts().map_err(Failure::Files)?;
     prepared.check_identifiers().map_err(Failure::Data)?;
@@ -328,7 +352,7 @@ impl Prepared {
     /// A layout that does not fit its place.
     pub fn wanted(&self, input: &Input, plan: &Plan) -> Result<Vec<(String, bool)>> {
         let spine = Spine::default();
-        let context = Context { plan, library: &self.library, spine: &spine, horizon: self.settings.horizon() };
+        let context = Context { plan, library: &self.library, spine: &spine, horizon: self.horizon_of(input) };
         Ok(match input.layout.layout.builds {
             Builds::Register => RegisterReader::new(&input.layout)?.wanted().to_vec(),
             Builds::OptOuts => OptOutReader::new(&input.layout).wanted().to_vec(),
@@ -386,9 +410,35 @@ impl Prepared {
     }
 
     pub fn plan(&self) -> Plan {
-        let besides = if self.works_out_ratios() { rehospitalisation::predicates().to_vec() } else { Vec::new() };
+        let mut besides = if self.works_out_ratios() { rehospitalisation::predicates().to_vec() } else { Vec::new() };
+        for events in self.outcomes() {
+            // Every event of the stream, so that the newest of them shows until when people could be followed.
+            besides.extend([events.clone(), Predicate { stream: events.stream.clone(), conditions: BTreeMap::new() }]);
+        }
         Plan::new(&self.models, &besides, &self.streams)
     }
+
+    /// The events that are outcomes of the models, where what came after the as-of days is read.
+    fn outcomes(&self) -> impl Iterator<Item = &Predicate> {
+        let rules = self.models.iter().filter(|_| self.follows_up).filter_map(|model| model.outcome_rule.as_ref());
+        rules.filter_map(|rule| rule.events.as_ref())
+    }
+
+    /// The first day of which a source's rows are not read: the last as-of day, or none at all where the source tells
+    /// what came of people.
+    pub(super) fn horizon_of(&self, input: &Input) -> Day {
+        match self.outcomes().any(|events| provides(input, &events.stream)) {
+            true => Day(i32::MAX),
+            false => self.settings.horizon(),
+        }
+    }
+}
+
+/// Whether a source's rows become events of a stream.
+pub(super) fn provides(input: &Input, stream: &str) -> bool {
+    let mut streams = Streams::default();
+    input.layout.add_streams(&mut streams);
+    streams.streams.contains_key(stream)
 }
 
 fn header_problem(input: &Input, file: &InputFile, wanted: &[(String, bool)]) -> Option<String> {

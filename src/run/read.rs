@@ -101,15 +101,17 @@ pub fn read_events(
     stage: &mut dyn FnMut(&str, u64),
     advance: &(dyn Fn(u64) + Sync),
 ) -> Result<Linked> {
-    let context = Context { plan, library: &prepared.library, spine, horizon: prepared.settings.horizon() };
     stage("read sources", prepared.sources.iter().map(Input::bytes).sum());
     // All sources at once: one file of a small source would leave the other threads waiting.
-    let read = |input: &Input| match SourceReader::new(context, &input.layout)? {
-        Some(reader) => {
-            ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
-            Ok(reader.finish())
+    let read = |input: &Input| {
+        let context = Context { plan, library: &prepared.library, spine, horizon: prepared.horizon_of(input) };
+        match SourceReader::new(context, &input.layout)? {
+            Some(reader) => {
+                ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
+                Ok(reader.finish())
+            }
+            None => ingest::count_unasked(input, advance),
         }
-        None => ingest::count_unasked(input, advance),
     };
     let finished: Vec<Result<_>> = prepared.sources.par_iter().map(read).collect();
     let finished = finished.into_iter().collect::<Result<Vec<_>>>()?;
