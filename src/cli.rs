@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::day::Day;
+use crate::estimate::decision::Cut;
+
 /// Population risk stratification: linked NHS extracts in, explained case-management lists out.
 ///
 /// A settings file says where the extracts are and what to make of them. Try `riskstrat demo` first: it makes a small
@@ -109,6 +112,16 @@ pub enum Command {
     /// For the sending body: replace NHS numbers in a CSV file by pseudonyms, before it leaves
     #[command(after_long_help = PSEUDONYMISE_HELP)]
     Pseudonymise(PseudonymiseArgs),
+    /// Hold a model's past scores against what came: discrimination, calibration, what a list would have caught, by group
+    Validate {
+        #[command(flatten)]
+        past: Past,
+        /// The model's id; its file has to have an [outcome]
+        #[arg(long, value_name = "ID")]
+        model: String,
+        #[command(flatten)]
+        figures: Figures,
+    },
     /// Check a code list of your own, or bring one to our form; says what it changes
     Codelist {
         #[command(subcommand)]
@@ -199,6 +212,75 @@ pub enum PseudonymiseInvalid {
     Blank,
 }
 
+/// Which past days, and how long people are followed after them.
+#[derive(Debug, Clone, Args)]
+pub struct Past {
+    /// The settings file
+    #[arg(default_value = "riskstrat.toml", value_name = "SETTINGS")]
+    pub settings: PathBuf,
+    /// The past days to score for, as 2015-04-01; several with commas
+    #[arg(long, required = true, value_delimiter = ',', value_parser = parse_day, value_name = "DATE")]
+    pub as_of: Vec<Day>,
+    /// How long people are followed, as 365d, 12m or 1y (a month is a twelfth of 365 days) [default: the model's own]
+    #[arg(long, value_parser = parse_horizon, value_name = "TIME")]
+    pub horizon: Option<u32>,
+    /// Until when the data tells what came, where its newest event does not show it
+    #[arg(long, value_parser = parse_day, value_name = "DATE")]
+    pub followed_until: Option<Day>,
+    /// Where to publish [default: a folder in that of the settings' runs]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// How figures are worked out.
+#[derive(Debug, Clone, Args)]
+pub struct Figures {
+    /// The list whose error rates are given by group: a number of people, or a share such as 5%
+    #[arg(long, default_value = "5%", value_parser = parse_list, value_name = "SIZE")]
+    pub list: Cut,
+    /// How often people are drawn again, for intervals without a closed form
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub repeats: usize,
+    /// Which draws: the same seed gives the same intervals
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// What an admission of the outcome's kind costs, in pounds; without it costs are left out
+    #[arg(long, value_name = "POUNDS")]
+    pub admission_cost: Option<f64>,
+}
+
+fn parse_day(text: &str) -> Result<Day, String> {
+    Day::parse(text.as_bytes()).ok_or_else(|| "not a date; write 2015-04-01".to_owned())
+}
+
+/// Whole days from a time written as days, months or years.
+fn parse_horizon(text: &str) -> Result<u32, String> {
+    let wrong = || "write days, months or years, as 30d, 12m or 1y".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    let days = match unit {
+        "d" => Some(number),
+        "m" => number.checked_mul(365).map(|days| (days + 6) / 12),
+        "y" => number.checked_mul(365),
+        _ => return Err(wrong()),
+    };
+    days.filter(|days| (1..=3_660).contains(days)).ok_or_else(|| "between one day and ten years".to_owned())
+}
+
+fn parse_list(text: &str) -> Result<Cut, String> {
+    let wrong = || "write a number of people, as 500, or a share, as 5% or 0.5%".to_owned();
+    match text.strip_suffix('%') {
+        None => text.parse().ok().filter(|number| *number > 0).map(Cut::Top).ok_or_else(wrong),
+        Some(percent) => {
+            let share = percent.trim().parse::<f64>().map_err(|_| wrong())?;
+            let millionths = (share * 10_000.0).round();
+            (share > 0.0 && share <= 100.0 && millionths >= 1.0)
+                .then_some(Cut::TopShare(millionths as u32))
+                .ok_or_else(wrong)
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum ModelsCommand {
     /// One line a model
@@ -262,4 +344,29 @@ pub enum SynthDefects {
     Real,
     /// Far more of them, to test what a run makes of each
     Hostile,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_days_months_or_years() {
+        let days = ["365d", "12m", "1y", "1m", "6m", "30d"].map(|text| parse_horizon(text).unwrap());
+        assert_eq!(days, [365, 365, 365, 30, 183, 30]);
+        for wrong in ["", "d", "12", "12w", "-1d", "0d", "11y", "1.5y", "99999999m", "\u{e9}"] {
+            assert!(parse_horizon(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_a_number_or_a_share() {
+        assert_eq!(
+            ["500", "5%", "0.5%"].map(|text| parse_list(text).unwrap()),
+            [Cut::Top(500), Cut::TopShare(50_000), Cut::TopShare(5_000)]
+        );
+        for wrong in ["0", "0%", "101%", "", "%", "many", "-5", "NaN%"] {
+            assert!(parse_list(wrong).is_err(), "{wrong}");
+        }
+    }
 }

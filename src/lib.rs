@@ -36,4 +36,6 @@ pub mod run;
 
 pub mod explain;
 
+pub mod appraisal;
+
 pub mod cli;

@@ -71,6 +71,10 @@ impl Dealt {
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Row> {
+        self.by_range.iter().flatten().flatten()
+    }
 }
 
 impl FromIterator<Row> for Dealt {

@@ -1,5 +1,6 @@
 //! What each command does: from what was typed to what is printed.
 
+pub mod appraise;
 pub mod codelist;
 pub mod demo;
 pub mod explain;
@@ -30,6 +31,7 @@ pub fn command(cli: &Cli) -> Result<(), Failure> {
             explain::explain_person(&settings, run, person, model.as_deref(), why_not.as_deref(), *all, over)
         }
         Command::Pseudonymise(args) => pseudonymise::pseudonymise_file(args),
+        Command::Validate { past, model, figures } => appraise::validate(past, model, figures, over),
         Command::Codelist { command } => codelist::codelist(command, over),
         Command::Score { model, given } => models::score_given(model, given, over),
     }

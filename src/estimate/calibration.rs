@@ -267,7 +267,8 @@ mod tests {
     fn violators_are_pooled() {
         // Scores 1 to 4 with shares 0, 1, 0, 1: 2 and 3 are pooled.
         let levels = isotonic(&[4, 3, 2, 1], &[true, false, true, false]);
-        let got: Vec<_> = levels.iter().map(|level| (level.from_score, level.to_score, level.people, level.events)).collect();
+        let got: Vec<_> =
+            levels.iter().map(|level| (level.from_score, level.to_score, level.people, level.events)).collect();
         assert_eq!(got, [(1, 1, 1, 0), (2, 3, 2, 1), (4, 4, 1, 1)]);
         assert_eq!(isotonic(&[1, 2], &[true, false]).len(), 1);
     }

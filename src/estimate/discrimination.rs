@@ -46,7 +46,11 @@ pub struct AucDifference {
 }
 
 /// The paired DeLong comparison; `None` where one of the two classes has nobody.
-pub fn auc_difference<S: Ord + Copy + Send + Sync>(first: &[S], second: &[S], events: &[bool]) -> Option<AucDifference> {
+pub fn auc_difference<S: Ord + Copy + Send + Sync>(
+    first: &[S],
+    second: &[S],
+    events: &[bool],
+) -> Option<AucDifference> {
     assert_eq!(first.len(), second.len(), "the same people");
     let (one, two) = (Placements::new(first, events)?, Placements::new(second, events)?);
     let (variance_one, variance_two) = (one.variance(), two.variance());
@@ -95,7 +99,8 @@ impl Placements {
             with_below += with;
             without_below += without;
         }
-        let of = |wanted: bool| placed.iter().zip(events).filter(|(_, event)| **event == wanted).map(|(p, _)| *p).collect();
+        let of =
+            |wanted: bool| placed.iter().zip(events).filter(|(_, event)| **event == wanted).map(|(p, _)| *p).collect();
         Some(Placements { with_event: of(true), without: of(false) })
     }
 

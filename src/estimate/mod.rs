@@ -9,6 +9,10 @@ pub mod calibration;
 pub mod decision;
 pub mod discrimination;
 pub mod interval;
+pub mod resample;
+
+#[cfg(test)]
+mod known_answers;
 
 use rayon::prelude::*;
 

@@ -12,6 +12,7 @@ pub mod csv;
 pub mod describe;
 pub mod events;
 pub mod files;
+pub mod follow_up;
 pub mod identifiers;
 pub mod layout;
 pub mod parquet;
@@ -22,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::day::Day;
 use crate::measure::plan::Concept;
 use crate::timeline::Timelines;
 use counts::Counts;
@@ -131,10 +133,15 @@ pub struct Linked {
     pub counts: Vec<Counts>,
     /// How many events each source left, in the order given.
     pub events: Vec<u64>,
+    /// Until when each source tells what came of people, in the order given; `None` where it has nothing of the stream
+    /// that was asked about, or none was.
+    pub followed_until: Vec<Option<Day>>,
 }
 
-/// Brings the sources' rows together.
-pub fn link(people: usize, finished: Vec<Finished>) -> Linked {
+/// Brings the sources' rows together; `followed` is the stream that tells what came of people, where one does.
+pub fn link(people: usize, finished: Vec<Finished>, followed: Option<usize>) -> Linked {
+    let followed_until =
+        finished.iter().map(|source| followed.and_then(|stream| follow_up::followed_until(source, stream))).collect();
     let mut counts = Vec::new();
     let mut events = Vec::new();
     let mut tables = Vec::new();
@@ -151,5 +158,5 @@ pub fn link(people: usize, finished: Vec<Finished>) -> Linked {
     let slices: Vec<&[Concept]> = tables.iter().map(Vec::as_slice).collect();
     let (concepts, places) = classify::merge_concepts(&slices);
     let parts = dealt.into_iter().zip(places.into_iter().map(Some)).collect();
-    Linked { concepts, timelines: Timelines::build(people, parts), counts, events }
+    Linked { concepts, timelines: Timelines::build(people, parts), counts, events, followed_until }
 }

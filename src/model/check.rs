@@ -245,9 +245,10 @@ impl<'a> Checker<'a> {
             self.problem(Some(outcome.deregistered.span().start), what);
         }
         let after = outcome.after.as_ref().and_then(|name| self.before(Some(name.get_ref()), name.span().start));
-        let events = outcome.events.as_ref().map(|events| {
-            self.predicate(&events.get_ref().of, &events.get_ref().conditions, events.span().start)
-        });
+        let events = outcome
+            .events
+            .as_ref()
+            .map(|events| self.predicate(&events.get_ref().of, &events.get_ref().conditions, events.span().start));
         OutcomeRule { events, days, after, died, deregistered: *outcome.deregistered.get_ref() }
     }
 

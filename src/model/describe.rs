@@ -6,7 +6,8 @@ use std::fmt::Write;
 use super::library::Library;
 use super::spec::Condition;
 use super::{
-    Anchor, Bands, Bounds, Expression, Kind, Measure, Model, OutcomeRule, Predicate, Sex, Step, Take, WhenLost, WhenMissing,
+    Anchor, Bands, Bounds, Expression, Kind, Measure, Model, OutcomeRule, Predicate, Sex, Step, Take, WhenLost,
+    WhenMissing,
 };
 use crate::number::Micro;
 

@@ -4,10 +4,17 @@
 //! of output and no fourth: pseudonymised analysis files, lists for one practice each, and aggregates; a file says its
 //! class where it is made. Nothing here computes a score.
 
+pub mod disclosure;
+pub mod figures;
 pub mod lists;
 pub mod manifest;
+pub mod plots;
 pub mod publish;
 pub mod tables;
+
+use sha2::{Digest, Sha256};
+
+use crate::model::library::hex;
 
 /// A file to be published: its place below the run's folder, and its bytes.
 #[derive(Debug, Clone)]
@@ -19,5 +26,9 @@ pub struct OutputFile {
 impl OutputFile {
     pub fn new(path: impl Into<String>, bytes: Vec<u8>) -> OutputFile {
         OutputFile { path: path.into(), bytes }
+    }
+
+    pub fn sha256(&self) -> String {
+        hex(&Sha256::digest(&self.bytes))
     }
 }

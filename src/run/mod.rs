@@ -3,14 +3,16 @@
 //! [`prepare`] opens settings, models, layouts and file headers and names every problem at once; [`run`] reads, scores
 //! and publishes. Nothing is published unless every as-of date's outputs are whole and no limit is breached.
 
+mod back_cast;
 mod date;
 mod limits;
 mod prepare;
 mod read;
 mod write;
 
+pub use back_cast::{BackCast, Cast, Followed, Lost, Outcome, PastDay, Request, back_cast, prepare_back_cast};
 pub use date::{RunTables, Scored, operations_at, score_at};
-pub use prepare::{Prepared, all_streams, prepare};
+pub use prepare::{Prepared, all_streams, prepare, prepare_changed};
 pub use read::{Loaded, People, load, read_events, read_people};
 
 use std::path::PathBuf;

@@ -332,7 +332,7 @@ impl Prepared {
         std::iter::once(&self.register).chain(&self.opt_outs).chain(&self.practices).chain(&self.sources)
     }
 
-    fn check_headers(&self) -> Result<(), Vec<String>> {
+    pub(super) fn check_headers(&self) -> Result<(), Vec<String>> {
         let plan = self.plan();
         let mut problems = Vec::new();
         for input in self.inputs() {
@@ -422,6 +422,11 @@ impl Prepared {
     fn outcomes(&self) -> impl Iterator<Item = &Predicate> {
         let rules = self.models.iter().filter(|_| self.follows_up).filter_map(|model| model.outcome_rule.as_ref());
         rules.filter_map(|rule| rule.events.as_ref())
+    }
+
+    /// The stream whose events tell what came of people, by its place in the plan.
+    pub(super) fn followed_stream(&self, plan: &Plan) -> Option<usize> {
+        self.outcomes().next().and_then(|events| plan.stream(&events.stream))
     }
 
     /// The first day of which a source's rows are not read: the last as-of day, or none at all where the source tells

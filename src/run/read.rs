@@ -116,7 +116,7 @@ pub fn read_events(
     let finished: Vec<Result<_>> = prepared.sources.par_iter().map(read).collect();
     let finished = finished.into_iter().collect::<Result<Vec<_>>>()?;
     stage("build timelines", 0);
-    Ok(ingest::link(spine.people(), finished))
+    Ok(ingest::link(spine.people(), finished, prepared.followed_stream(plan)))
 }
 
 /// The hash of the program itself, taken once; a program that was replaced while it ran cannot be read.

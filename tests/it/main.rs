@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module a subject.
 
 mod as_of_list;
+mod back_cast;
 mod bad_input;
 mod bad_models;
 mod cases;
