@@ -426,7 +426,8 @@ fn figures_of_few_people_are_hidden_and_nothing_is_written_of_them() {
     assert!(line(",discrimination,,AUC,").starts_with("all,everybody,discrimination,,AUC,0.708333,"));
     assert_eq!(line("sex,female,groups,,people,"), "sex,female,groups,,people,*,*,*,1 to 7 people are behind it");
     assert_eq!(line("sex,female,groups,,AUC,"), "sex,female,groups,,AUC,*,*,*,1 to 7 people are behind it");
-    assert!(line("sex,male,groups,,AUC,").starts_with("sex,male,groups,,AUC,0.7"));
+    // Of the men 12 x 15 pairs won and 12 x 8 tied, of 12 x 23.
+    assert!(line("sex,male,groups,,AUC,").starts_with("sex,male,groups,,AUC,0.826087,"));
     assert!(line(",list,top 250,flagged,").ends_with(",,,,fewer people than that have a score"));
     // The 2 at the top share 4 bed days; 20 were admitted before, so who they are goes by pseudonym.
     assert!(line(",list,top 5 %,bed days a flagged person,").contains(",*,*,*,"), "2 people are flagged");

@@ -24,6 +24,12 @@ location = "Table 1"
 derived  = []
 assumed  = []
 
+[outcome]
+events       = { of = "admission", where = { method = "elective" } }
+days         = 180
+died         = "left_out"
+deregistered = "no_event"
+
 [population]
 age_years = { at_least = 18 }
 otherwise = "not_scored"
@@ -555,6 +561,32 @@ fn all_faults_of_a_model_are_named_in_the_order_of_its_lines() {
     let lines: Vec<usize> = found.iter().map(|problem| problem.line).collect();
     assert_eq!(found.len(), 4, "{found:?}");
     assert!(lines.is_sorted(), "{lines:?}");
+}
+
+#[test]
+fn an_outcome_that_nobody_could_have_is_refused() {
+    let events = "events       = { of = \"admission\", where = { method = \"elective\" } }\n";
+    check_faults(&[
+        ("days         = 180", "days         = 0", "0\ndied", "outcome: days is 0; it may be 1 to 3660"),
+        ("days         = 180", "dais         = 180", "dais", "unknown field `dais`"),
+        ("died         = \"left_out\"", "died         = \"lost\"", "\"lost\"", "unknown variant `lost`"),
+        ("died         = \"left_out\"\n", "", "[outcome]", "missing field `died`"),
+        (
+            "deregistered = \"no_event\"",
+            "deregistered = \"event\"",
+            "deregistered",
+            "deregistered is \"no_event\" or \"left_out\"",
+        ),
+        ("\"elective\" } }", "\"electiv\" } }", "electiv", "did you mean \"elective\"?"),
+        (events, "", "[outcome]", "outcome: give events, or died = \"event\""),
+        ("days         = 180", "days         = 180\nafter        = \"stays\"", "stays", "no [[anchor]] \"stays\""),
+        (
+            "kind    = \"logistic\"",
+            "kind    = \"logistic\"\nhorizon_days = 365",
+            "180",
+            "outcome: days is 180, but horizon_days under [model] is 365",
+        ),
+    ]);
 }
 
 /// What is wrong with a models folder that has one file more.
