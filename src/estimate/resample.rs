@@ -134,14 +134,14 @@ impl Walk {
         let (mut squared, mut expected, mut distance) = (0.0, 0.0, 0.0);
         // Outcomes and expected outcomes before the group.
         let (mut with_before, mut expected_before) = (0u64, 0.0);
-        for place in 0..self.events.len() {
+        for (place, times) in times.iter().enumerate() {
             while let Some((_, mark)) = by_place.next_if(|(end, _)| *end <= place) {
                 at_mark[*mark] = Some(sum);
             }
             while let Some((_, mark)) = by_drawn.next_if(|(limit, _)| *limit <= sum.people) {
                 at_mark[*mark] = Some(sum);
             }
-            let many = u64::from(times[place]);
+            let many = u64::from(*times);
             let event = u64::from(self.events[place]);
             sum.people += many;
             sum.with += many * event;

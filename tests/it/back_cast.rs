@@ -162,7 +162,7 @@ impl Place {
 
     /// Exit code and message of a back-cast that is refused.
     fn refused(&self, request: &Request) -> (u8, String) {
-        let failure = self.cast(request).err().expect("it is refused");
+        let failure = self.cast(request).expect_err("it is refused");
         (failure.exit_code(), failure.to_string())
     }
 
@@ -400,7 +400,7 @@ fn figures_of_few_people_are_hidden_and_nothing_is_written_of_them() {
         if number < 20 {
             place.stay(&id, "2015-01-10", "2015-01-11", "21");
         }
-        if number < 12 || number >= 36 {
+        if !(12..36).contains(&number) {
             place.stay(&id, "2015-04-10", "2015-04-14", "21");
         }
     }
