@@ -97,8 +97,10 @@ pub struct Tally {
     /// People aged 18 to 64 and 65 and over with long-term support in the last year, and with short-term support only.
     pub long_term_support: [u64; 2],
     pub short_term_support: [u64; 2],
-    /// People and pence by class of cost in the last year.
-    costs: Vec<(u64, u64)>,
+    /// Of people whose practice shares its records: hospital, GP visits and drugs in the last year.
+    pub costs: Costs,
+    /// Of everybody: hospital alone.
+    pub hospital_costs: Costs,
     now: Use,
 }
 
@@ -106,7 +108,8 @@ pub struct Tally {
 #[derive(Clone, Copy, Default)]
 struct Use {
     emergencies: u32,
-    pence: u64,
+    hospital_pence: u64,
+    other_pence: u64,
     long_term: bool,
     short_term: bool,
     obese: bool,
@@ -123,7 +126,8 @@ impl Tally {
             emergencies_in_year: [0; 4],
             long_term_support: [0; 2],
             short_term_support: [0; 2],
-            costs: vec![(0, 0); COST_CLASSES],
+            costs: Costs::default(),
+            hospital_costs: Costs::default(),
             now: Use::default(),
         }
     }
@@ -143,9 +147,8 @@ impl Tally {
         for (mine, more) in self.districts.iter_mut().zip(&other.districts) {
             mine.as_flattened_mut().iter_mut().zip(more.as_flattened()).for_each(|(mine, more)| *mine += more);
         }
-        for (mine, more) in self.costs.iter_mut().zip(&other.costs) {
-            *mine = (mine.0 + more.0, mine.1 + more.1);
-        }
+        self.costs.add(&other.costs);
+        self.hospital_costs.add(&other.hospital_costs);
         let sum = |mine: &mut [u64], more: &[u64]| mine.iter_mut().zip(more).for_each(|(mine, more)| *mine += more);
         sum(&mut self.single, &other.single);
         sum(&mut self.with_condition, &other.with_condition);
@@ -165,9 +168,15 @@ impl Tally {
         self.single[what as usize] += times;
     }
 
+    fn pay_hospital(&mut self, world: &World, day: Day, pence: i64) {
+        if in_last_year(world, day) {
+            self.now.hospital_pence += pence.max(0) as u64;
+        }
+    }
+
     fn pay(&mut self, world: &World, day: Day, pence: i64) {
         if in_last_year(world, day) {
-            self.now.pence += pence.max(0) as u64;
+            self.now.other_pence += pence.max(0) as u64;
         }
     }
 
@@ -178,7 +187,7 @@ impl Tally {
 
     /// A stay of any kind: how long it was, and what its episodes cost.
     pub fn stay(&mut self, world: &World, day: Day, days: i32, kind: StayKind, pence: i64) {
-        self.pay(world, day, pence);
+        self.pay_hospital(world, day, pence);
         let days = days as u64;
         let (emergency, cause) = match kind {
             StayKind::Short => return,
@@ -207,12 +216,12 @@ impl Tally {
 
     pub fn attendance(&mut self, world: &World, person: &Person, day: Day) {
         self.event(world, person, day, Count::Attendances);
-        self.pay(world, day, world.prices.attendance);
+        self.pay_hospital(world, day, world.prices.attendance);
     }
 
     pub fn appointment(&mut self, world: &World, person: &Person, day: Day) {
         self.event(world, person, day, Count::Appointments);
-        self.pay(world, day, world.prices.appointment);
+        self.pay_hospital(world, day, world.prices.appointment);
     }
 
     pub fn visit(&mut self, world: &World, person: &Person, day: Day) {
@@ -250,8 +259,9 @@ impl Tally {
         if person.present.0 <= year_began && person.present.1 > year_began {
             self.count(Single::HereAllYear, 1);
             self.emergencies_in_year[now.emergencies.min(3) as usize] += 1;
+            self.hospital_costs.take(now.hospital_pence);
             if shares {
-                self.add_cost(now.pence);
+                self.costs.take(now.hospital_pence + now.other_pence);
             }
         }
         let age = person.age_on(world.reference);
@@ -298,20 +308,38 @@ impl Tally {
         self.count(Single::Obese, u64::from(obese && age >= 18 && shares));
         self.count(Single::Smokers, u64::from(person.smoking == Smoking::Current && age >= 18));
     }
+}
 
-    fn add_cost(&mut self, pence: u64) {
+/// People and pence by class of what they cost.
+#[derive(Clone)]
+pub struct Costs(Vec<(u64, u64)>);
+
+impl Default for Costs {
+    fn default() -> Self {
+        Costs(vec![(0, 0); COST_CLASSES])
+    }
+}
+
+impl Costs {
+    fn take(&mut self, pence: u64) {
         let class = (((pence + 1) as f64).log2() * CLASSES_PER_DOUBLING) as usize;
-        let (people, sum) = &mut self.costs[class.min(COST_CLASSES - 1)];
+        let (people, sum) = &mut self.0[class.min(COST_CLASSES - 1)];
         *people += 1;
         *sum += pence;
     }
 
+    fn add(&mut self, other: &Costs) {
+        for (mine, more) in self.0.iter_mut().zip(&other.0) {
+            *mine = (mine.0 + more.0, mine.1 + more.1);
+        }
+    }
+
     /// The part of all cost that falls on the dearest people, given their share.
-    pub fn cost_share_of_top(&self, share: f64) -> f64 {
-        let (people, pence) = self.costs.iter().fold((0, 0), |sum, class| (sum.0 + class.0, sum.1 + class.1));
+    pub fn share_of_top(&self, share: f64) -> f64 {
+        let (people, pence) = self.0.iter().fold((0, 0), |sum, class| (sum.0 + class.0, sum.1 + class.1));
         let mut wanted = people as f64 * share;
         let mut of_top = 0.0;
-        for &(people, pence) in self.costs.iter().rev().filter(|class| class.0 > 0) {
+        for &(people, pence) in self.0.iter().rev().filter(|class| class.0 > 0) {
             let taken = (people as f64).min(wanted);
             of_top += pence as f64 * taken / people as f64;
             wanted -= taken;
@@ -342,11 +370,12 @@ mod tests {
 
     #[test]
     fn the_dearest_bear_their_part() {
-        let mut tally = Tally::new(0, 0);
-        (0..95).for_each(|_| tally.add_cost(1_000));
-        (0..5).for_each(|_| tally.add_cost(19_000));
-        assert_eq!(tally.cost_share_of_top(0.05), 0.5);
-        assert_eq!(tally.cost_share_of_top(1.0), 1.0);
+        let (mut costs, mut others) = (Costs::default(), Costs::default());
+        (0..95).for_each(|_| costs.take(1_000));
+        (0..5).for_each(|_| others.take(19_000));
+        costs.add(&others);
+        assert_eq!(costs.share_of_top(0.05), 0.5);
+        assert_eq!(costs.share_of_top(1.0), 1.0);
     }
 
     #[test]

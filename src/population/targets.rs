@@ -153,6 +153,8 @@ fn clustering(world: &World, tally: &Tally, all: &mut Vec<Target>) {
                 .collect();
         }
     }
+    const LEVEL: &str = "the more common conditions are, the less there is to gain over independence, and Kent's registers count more \
+                         of them than Somerset did";
     for row in rows(include_str!("tables/condition_counts.csv")) {
         let count = number(&row, "conditions") as usize;
         let made = tally.priority_conditions[count] as f64;
@@ -162,6 +164,7 @@ fn clustering(world: &World, tally: &Tally, all: &mut Vec<Target>) {
         let published = text(&row, "expected_if_independent").parse::<f64>().ok();
         let published = published.map(|expected| number(&row, "observed_people") / expected);
         let with = with.value(published, made / chance, made.sqrt() / chance);
+        let with = with.note(LEVEL);
         all.push(match count {
             0..=3 => with.within([0.03, 0.15, 0.25, 0.25][count]),
             _ => with,
@@ -425,13 +428,15 @@ fn mortality(world: &World, tally: &Tally, all: &mut Vec<Target>) {
 fn costs(tally: &Tally, all: &mut Vec<Target>) {
     let new = |what: &str| Target::new("Cost", what, "cost_concentration.csv");
     let top = new("share of hospital, GP visit and drug cost of the dearest 5 in 100, %");
-    let top = top.value(Some(50.0), 100.0 * tally.cost_share_of_top(0.05), 0.0).within(0.1);
+    let top = top.value(Some(50.0), 100.0 * tally.costs.share_of_top(0.05), 0.0).within(0.1);
     all.push(
         top.note(
             "hospital prices of 2011/12, GP minutes of 2015/16, drugs as issued: years differ, nothing is inflated",
         ),
     );
-    let top = new("share of the same of the dearest 1 in 100, %");
-    let top = top.value(Some(32.0), 100.0 * tally.cost_share_of_top(0.01), 0.0);
-    all.push(top.note("the source counts hospital spending only"));
+    let top = new("share of hospital cost of the dearest 1 in 100 of everybody, %");
+    let top = top.value(Some(32.0), 100.0 * tally.hospital_costs.share_of_top(0.01), 0.0);
+    all.push(
+        top.note("hospital prices of 2011/12 are means by kind of care: no stay costs more than its kind and days"),
+    );
 }

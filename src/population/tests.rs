@@ -149,6 +149,6 @@ fn what_is_made_lies_near_what_is_published() {
         .collect();
     assert!(missed.is_empty(), "{missed:#?}");
     // The share of cost is the one figure with a range: between 45 and 55 in 100.
-    let dearest = 100.0 * tally.cost_share_of_top(0.05);
+    let dearest = 100.0 * tally.costs.share_of_top(0.05);
     assert!((45.0..=55.0).contains(&dearest), "{dearest}");
 }
