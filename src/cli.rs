@@ -87,6 +87,9 @@ pub enum Command {
         /// The defects of the real thing, recorded in truth/
         #[arg(long, value_enum, default_value = "none", value_name = "DEFECTS")]
         defects: SynthDefects,
+        /// Leave out of the report how the Combined Predictive Model and PARR-30 do on the population
+        #[arg(long)]
+        no_scores: bool,
     },
     /// Why a person has a score: every term, the events behind it, and what would change the band
     Explain {

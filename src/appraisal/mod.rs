@@ -16,6 +16,7 @@ use validate::{Options, check_classes};
 pub mod card;
 pub mod files;
 pub mod groups;
+pub mod synthetic;
 pub mod validate;
 
 /// A validation that was published.

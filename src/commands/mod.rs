@@ -23,8 +23,8 @@ pub fn command(cli: &Cli) -> Result<(), Failure> {
         Command::Models { command: Some(ModelsCommand::Show { id }) } => models::show_model(id, over),
         Command::Layouts { command: None | Some(LayoutsCommand::List) } => layouts::list_layouts(over),
         Command::Layouts { command: Some(LayoutsCommand::Show { id }) } => layouts::show_layout(id, over),
-        Command::Synth { out, people, seed, rows_per_person, format, defects } => {
-            synth::synth(*people, *seed, *rows_per_person, *format, *defects, out)
+        Command::Synth { out, people, seed, rows_per_person, format, defects, no_scores } => {
+            synth::synth(*people, *seed, *rows_per_person, *format, *defects, *no_scores, out)
         }
         Command::Explain { run, person, model, why_not, settings, all } => {
             let settings = settings.clone().unwrap_or_else(|| run.join("../../riskstrat.toml"));

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use anyhow::Context;
+use riskstrat::appraisal::synthetic;
 use riskstrat::cli::{SynthDefects, SynthFormat};
-use riskstrat::population;
+use riskstrat::day::Day;
 use riskstrat::run::{Failure, Progress};
+use riskstrat::{demo, population};
 
 use crate::bars::Bars;
-use crate::print::out_line;
+use crate::print::{out, out_line};
 use crate::report;
 
 pub fn synth(
@@ -16,6 +19,7 @@ pub fn synth(
     rows_per_person: u32,
     format: SynthFormat,
     defects: SynthDefects,
+    no_scores: bool,
     out: &Path,
 ) -> Result<(), Failure> {
     let mut request = population::Request::new(people, seed, out.to_owned());
@@ -30,7 +34,37 @@ pub fn synth(
         SynthDefects::Real => population::Defects::Real,
         SynthDefects::Hostile => population::Defects::Hostile,
     };
-    make_population(&request)
+    make_population(&request)?;
+    let as_of = Day(request.last_day.0 + 1);
+    let settings = out.join("riskstrat.toml");
+    write(&settings, &demo::settings(".", &as_of.to_string()))?;
+    out_line!("Settings to run it with: {}", settings.display());
+    if !no_scores {
+        add_scores(&settings, as_of, &out.join(population::REPORT))?;
+    }
+    Ok(())
+}
+
+/// Adds to the population's report, and prints, how the King's Fund's models do on it.
+fn add_scores(settings: &Path, as_of: Day, report: &Path) -> Result<(), Failure> {
+    let bars = Bars::new();
+    let found = synthetic::discrimination(settings, as_of, &bars);
+    bars.finish();
+    let section = match &found {
+        Ok(models) => synthetic::section(as_of, models),
+        // A spoilt population is there to stop a run.
+        Err(failure) => synthetic::section_without(as_of, failure),
+    };
+    let before = std::fs::read_to_string(report)
+        .with_context(|| format!("failed to read {}", report.display()))
+        .map_err(Failure::Output)?;
+    write(report, &(before + &section))?;
+    out!("{section}");
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).with_context(|| format!("failed to write {}", path.display())).map_err(Failure::Output)
 }
 
 pub fn make_population(request: &population::Request) -> Result<(), Failure> {

@@ -25,7 +25,8 @@ use super::write::{Encoded, Encoding, OpenFile, encode};
 use super::{CHUNK, Format, Request, Written, make_chunk};
 
 const INCOMPLETE: &str = "INCOMPLETE";
-const REPORT: &str = "synth-report.md";
+/// The report of a population, in its folder.
+pub const REPORT: &str = "synth-report.md";
 const MANIFEST: &str = "generation.json";
 /// Chunks of people in a GP file, where there are many; small populations have about four files.
 const CHUNKS_PER_GP_FILE: u32 = 50;

@@ -51,6 +51,7 @@ use anyhow::{Result, bail, ensure};
 use rayon::prelude::*;
 use serde::Serialize;
 
+pub use self::files::REPORT;
 use self::files::{Files, finish, prepare_folder};
 use self::people::Person;
 use self::sheets::Sheets;

@@ -14,4 +14,5 @@ mod models;
 mod pseudonymise;
 mod refusals;
 mod same_bytes;
+mod synthetic_scores;
 mod terms_fire;
