@@ -49,6 +49,12 @@ pub enum Command {
         /// The settings file
         #[arg(default_value = "riskstrat.toml", value_name = "SETTINGS")]
         settings: PathBuf,
+        /// Let a gate be breached, of all sources or of one (GATE:SOURCE); repeatable, each with its --because
+        #[arg(long, value_name = "GATE", requires = "because")]
+        allow: Vec<String>,
+        /// Why, in words; it is written into the manifest
+        #[arg(long, value_name = "WHY", requires = "allow")]
+        because: Vec<String>,
     },
     /// Check settings, models, layouts, cohorts, file headers, and a sample of every column for identifiers; every problem
     /// at once

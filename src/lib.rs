@@ -26,6 +26,8 @@ pub mod estimate;
 
 pub mod population;
 
+pub mod gate;
+
 pub mod output;
 
 pub mod demo;

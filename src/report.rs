@@ -61,6 +61,17 @@ pub fn in_words(report: &Report, shows_people: bool) -> String {
     for date in &report.dates {
         date_in_words(out, date, shows_people);
     }
+    for breach in &report.let_through {
+        line(out, format!("\nlet through: {breach}"));
+    }
+    for allowance in &report.not_needed {
+        line(
+            out,
+            format!(
+                "\nnot needed: --allow {allowance}: no such gate was breached; take it out where it stands in a job"
+            ),
+        );
+    }
     let total: f64 = report.timings.iter().map(|(_, time)| time.as_secs_f64()).sum();
     line(out, format!("\n{} rows in {total:.1} s", grouped(report.rows)));
     for folder in &report.published {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::day::{Day, Month};
+use crate::gate::{Gate, Limits};
 use crate::ingest::identifiers;
 use crate::ingest::layout::CsvSettings;
 use crate::model::Problem;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub sources: Vec<Source>,
     #[serde(default)]
     pub limits: Limits,
+    #[serde(default)]
+    pub retention: Option<Retention>,
     /// What is said of columns that look like identifiers.
     #[serde(default)]
     pub identifiers: identifiers::Rules,
@@ -53,6 +56,9 @@ pub struct Input {
     /// In place of the layout's own.
     #[serde(default)]
     pub csv: Option<CsvSettings>,
+    /// In place of the run's own, for this input.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -63,12 +69,9 @@ pub struct Source {
     pub files: Vec<String>,
     #[serde(default)]
     pub csv: Option<CsvSettings>,
-}
-
-impl Source {
-    pub fn input(&self) -> Input {
-        Input { layout: self.layout.clone(), files: self.files.clone(), csv: self.csv.clone() }
-    }
+    /// In place of the run's own, for this source.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// People who opted out: a list, or the statement that the feeds come without them.
@@ -82,48 +85,17 @@ pub struct OptOuts {
     /// Who applied them and when, where the feeds come without opted-out people.
     #[serde(default)]
     pub applied_upstream: Option<String>,
+    /// In place of the run's own, for the list.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
-/// What stops a run before anything is published.
+/// How long published runs may be kept.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// The largest share of a source's rows that may break a rule.
-    pub rejects_share: f64,
-    /// The largest share of a source's rows that may belong to people who are not on the register.
-    pub not_on_register_share: f64,
-    /// The largest share of a source's rows whose code of some field is not in the form of its coding system.
-    pub malformed_codes_share: f64,
-    /// The largest share of a look-up's codes that its table may lack.
-    pub look_up_misses_share: f64,
-    /// A term that is the same for everybody stops the run from this many scored people on; with fewer, a rare term
-    /// may well be absent.
-    pub dead_terms_from_people: u64,
-    /// Terms that are known to be the same for everybody, as `model/term`, with `*` for any part of a name.
-    pub expected_dead_terms: Vec<String>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            rejects_share: 0.01,
-            not_on_register_share: 0.25,
-            malformed_codes_share: 0.05,
-            look_up_misses_share: 0.2,
-            dead_terms_from_people: 10_000,
-            expected_dead_terms: Vec::new(),
-        }
-    }
-}
-
-impl Limits {
-    /// Whether a term is named among those that may be dead.
-    pub fn expects_dead(&self, model: &str, term: &str) -> bool {
-        let name = format!("{model}/{term}");
-        self.expected_dead_terms
-            .iter()
-            .any(|pattern| glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(&name)))
-    }
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// `riskstrat check` names runs whose as-of day lies further back than this; nothing is ever deleted.
+    pub runs_days: u32,
 }
 
 impl Settings {
@@ -163,16 +135,9 @@ impl Settings {
         for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
             problems.push(format!("two sources named \"{}\"", pair[0]));
         }
-        let limits = &self.limits;
-        for (name, share) in [
-            ("rejects_share", limits.rejects_share),
-            ("not_on_register_share", limits.not_on_register_share),
-            ("malformed_codes_share", limits.malformed_codes_share),
-            ("look_up_misses_share", limits.look_up_misses_share),
-        ] {
-            if !(0.0..=1.0).contains(&share) {
-                problems.push(format!("limits: {name} is a share from 0 to 1"));
-            }
+        problems.extend(self.limits.problems(false));
+        for (name, limits) in self.inputs_limits() {
+            problems.extend(limits.problems(true).into_iter().map(|what| format!("source \"{name}\": {what}")));
         }
         let inputs = [("register", &self.register.csv)].into_iter();
         let inputs = inputs.chain(self.practices.iter().map(|input| ("practices", &input.csv)));
@@ -183,13 +148,6 @@ impl Settings {
             }
         }
         problems.extend(self.unsound_statements());
-        for pattern in &self.limits.expected_dead_terms {
-            if glob::Pattern::new(pattern).is_err() || !pattern.contains('/') {
-                problems.push(format!(
-                    "limits: expected_dead_terms are written model/term, with * for any part; \"{pattern}\" is not"
-                ));
-            }
-        }
         problems
     }
 
@@ -208,6 +166,26 @@ impl Settings {
             }
         }
         problems
+    }
+
+    /// The limits of each input's own, by its name.
+    fn inputs_limits(&self) -> impl Iterator<Item = (&str, &Limits)> {
+        let tables = [("register", &self.register.limits), ("opt_outs", &self.opt_outs.limits)].into_iter();
+        let tables = tables.chain(self.practices.iter().map(|input| ("practices", &input.limits)));
+        tables.chain(self.sources.iter().map(|source| (source.name.as_str(), &source.limits)))
+    }
+
+    /// The limit that is stated for a gate: for the source itself, else for the run.
+    pub fn limit(&self, gate: Gate, source: Option<&str>) -> Option<f64> {
+        let own = source.and_then(|source| self.inputs_limits().find(|(name, _)| *name == source));
+        own.and_then(|(_, limits)| limits.of(gate)).or_else(|| self.limits.of(gate))
+    }
+
+    /// How many rows of a source its comparing gates need.
+    pub fn judged_from_rows(&self, source: &str) -> u64 {
+        let own = self.inputs_limits().find(|(name, _)| *name == source);
+        let own = own.and_then(|(_, limits)| limits.judged_from_rows);
+        own.unwrap_or_else(|| self.limits.judged_from_rows())
     }
 
     pub fn out_folder(&self) -> PathBuf {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use riskstrat::run::Failure;
+use riskstrat::run::{Failure, prepare};
 use riskstrat::{demo, population};
 
 use super::run::run_and_report;
@@ -27,7 +27,7 @@ pub fn run_demo(out: &Path, people: u32, seed: u64, over: Option<&Path>) -> Resu
     std::fs::write(&settings, demo::settings("data", "2016-04-01"))
         .with_context(|| format!("failed to write {}", settings.display()))
         .map_err(Failure::Output)?;
-    run_and_report(&settings, over, true)?;
+    run_and_report(&prepare(&settings, over)?, true)?;
     out_line!("\nNext: edit {0}, then `riskstrat check {0}` and `riskstrat run {0}`.", settings.display());
     Ok(())
 }

@@ -2,20 +2,25 @@
 
 use std::path::Path;
 
-use riskstrat::run::{Failure, Report, prepare, run};
+use riskstrat::day::Day;
+use riskstrat::output::last::kept_too_long;
+use riskstrat::run::{Failure, Prepared, Report, prepare, run};
 
 use crate::bars::Bars;
 use crate::print::{out, out_line};
 use crate::report;
 
-pub fn run_settings(settings: &Path, over: Option<&Path>) -> Result<(), Failure> {
-    run_and_report(settings, over, false)
+pub fn run_settings(settings: &Path, over: Option<&Path>, allow: &[String], because: &[String]) -> Result<(), Failure> {
+    let mut prepared = prepare(settings, over)?;
+    if !allow.is_empty() {
+        prepared.allow(allow, because)?;
+    }
+    run_and_report(&prepared, false)
 }
 
-pub fn run_and_report(settings: &Path, over: Option<&Path>, shows_people: bool) -> Result<(), Failure> {
-    let prepared = prepare(settings, over)?;
+pub fn run_and_report(prepared: &Prepared, shows_people: bool) -> Result<(), Failure> {
     let bars = Bars::new();
-    let report: Report = run(&prepared, &bars)?;
+    let report: Report = run(prepared, &bars)?;
     bars.finish();
     out!("{}", report::in_words(&report, shows_people));
     Ok(())
@@ -39,5 +44,24 @@ pub fn check_settings(settings: &Path, over: Option<&Path>) -> Result<(), Failur
     for cohort in &prepared.cohorts {
         out_line!("  {:<16} {}", cohort.id, cohort.title);
     }
+    name_old_runs(&prepared);
     Ok(())
+}
+
+/// Names published runs that are kept for longer than the settings say; whoever is responsible takes them away.
+fn name_old_runs(prepared: &Prepared) {
+    let Some(retention) = &prepared.settings.retention else { return };
+    let out = prepared.settings.out_folder();
+    for (as_of, name) in kept_too_long(&out, today(), retention.runs_days) {
+        out_line!(
+            "kept too long: {} is of {as_of}, more than retention.runs_days = {} days ago; it is not deleted for you",
+            out.join(name).display(),
+            retention.runs_days
+        );
+    }
+}
+
+fn today() -> Day {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Day((since_1970.as_secs() / 86_400) as i32)
 }

@@ -43,6 +43,9 @@ pub struct LayoutFile {
     /// Rows that agree in all of these are one row: the more complete, then the newer, then the last in key order.
     #[serde(default)]
     pub duplicates: Option<Duplicates>,
+    /// What is usual for a feed of this kind, where it is not what is usual for all.
+    #[serde(default)]
+    pub usual: Usual,
     /// Only rows that meet all of these are events; the others are counted as not wanted.
     #[serde(default, rename = "keep")]
     pub keep: Vec<Keep>,
@@ -63,6 +66,15 @@ pub struct Header {
     /// Whom the feed covers, which decides where the absence of a record means something.
     #[serde(default)]
     pub covers: Covers,
+}
+
+/// What a run expects of a feed where its settings state no limit.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usual {
+    /// Share of rows that are copies of another, at most: files that repeat what earlier ones said have many.
+    #[serde(default)]
+    pub duplicates_share: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
@@ -274,6 +286,9 @@ impl LayoutFile {
         }
         if self.csv.delimiter.len() != 1 {
             problems.push("csv: delimiter is one character".to_owned());
+        }
+        if self.usual.duplicates_share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            problems.push("usual: duplicates_share is a share from 0 to 1".to_owned());
         }
         let has_stream = self.layout.stream.is_some();
         match self.layout.builds {

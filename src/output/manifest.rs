@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::ingest::counts::Counts;
+use super::last::LastRun;
+use crate::gate::Allowance;
+use crate::ingest::counts::{Counts, Rule};
 use crate::model::library::hex;
 
 #[derive(Debug, Clone, Serialize)]
@@ -35,6 +37,10 @@ pub struct Decides {
     /// Models, layouts, cohorts, code lists and tables in use, with their hashes.
     pub library: BTreeMap<String, LibraryFile>,
     pub inputs: Vec<InputLine>,
+    /// Gates that somebody let through, and why.
+    pub allowed: Vec<Allowance>,
+    /// What of earlier runs the gates compared with.
+    pub compared_with: Vec<LastRun>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -91,9 +97,12 @@ pub struct SourceQuality {
     pub rows: u64,
     pub used: u64,
     pub events: u64,
+    /// Rows that some model asks about, as far as the row alone says.
+    pub asked: u64,
     /// By rule, with what the rule means.
     pub dropped: BTreeMap<String, Dropped>,
     pub rejected: u64,
+    /// Of the rows that some model asks about: the others are not looked at closely enough to break a rule.
     pub rejected_share: f64,
     pub malformed_codes: BTreeMap<String, u64>,
     /// Values that were not recorded and are taken as a default, such as the start of a registration.
@@ -119,9 +128,10 @@ impl SourceQuality {
             rows: counts.rows,
             used: counts.used,
             events,
+            asked: counts.rows - counts.of(Rule::NotAskedFor),
             dropped: dropped.collect(),
             rejected: counts.rejected(),
-            rejected_share: share(counts.rejected(), counts.rows),
+            rejected_share: share(counts.rejected(), counts.rows - counts.of(Rule::NotAskedFor)),
             malformed_codes: counts.malformed.clone(),
             defaulted: counts.defaulted.clone(),
             bad_amounts: counts.bad_amounts,

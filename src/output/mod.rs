@@ -6,6 +6,7 @@
 
 pub mod disclosure;
 pub mod figures;
+pub mod last;
 pub mod lists;
 pub mod manifest;
 pub mod plots;

@@ -10,9 +10,9 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use rayon::prelude::*;
 
-use super::limits::{check_limits, check_terms};
+use super::gates::{check_reading, check_scores};
 use super::prepare::{prepare_changed, provides};
-use super::read::{binary_sha256, hash_inputs, source_quality};
+use super::read::{binary_sha256, hash_inputs};
 use super::{Failure, Loaded, Prepared, Progress, Scored, load, operations_at, score_at};
 use crate::day::Day;
 use crate::event::Event;
@@ -188,7 +188,7 @@ pub fn back_cast<'a>(
     decides.inputs = hash_inputs(prepared, &advance).map_err(Failure::Data)?;
     decides.binary_sha256 = binary_sha256();
     let loaded = load(prepared, &mut |name, units| progress.stage(name, units), &advance).map_err(Failure::Data)?;
-    check_limits(prepared, &loaded, &source_quality(prepared, &loaded)).map_err(Failure::Data)?;
+    check_reading(prepared, &loaded).map_err(Failure::Data)?;
     let rule = prepared.models[0].outcome_rule.clone().expect("models without an outcome were refused");
     let followed = followed(prepared, &loaded, &rule, request.followed_until).map_err(Failure::Data)?;
     for as_of in &prepared.settings.as_of.0 {
@@ -251,7 +251,7 @@ impl BackCast<'_> {
     pub fn at(&self, as_of: Day, progress: &dyn Progress) -> Result<PastDay, Failure> {
         progress.stage(&format!("score {as_of}"), self.loaded.people.spine.people() as u64);
         let scored = score_at(self.prepared, &self.loaded, as_of, &|units| progress.advance(units));
-        check_terms(self.prepared, &self.loaded, &scored).map_err(Failure::Data)?;
+        check_scores(self.prepared, &self.loaded, &scored).map_err(Failure::Data)?;
         let outcomes = self.outcomes(&scored, as_of);
         Ok(PastDay { as_of, scored, outcomes })
     }

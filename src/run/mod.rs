@@ -1,11 +1,11 @@
 //! The stages of a run, in order.
 //!
 //! [`prepare`] opens settings, models, layouts and file headers and names every problem at once; [`run`] reads, scores
-//! and publishes. Nothing is published unless every as-of date's outputs are whole and no limit is breached.
+//! and publishes. Nothing is published unless every as-of date's outputs are whole and no gate is breached.
 
 mod back_cast;
 mod date;
-mod limits;
+mod gates;
 mod prepare;
 mod read;
 mod write;
@@ -18,21 +18,25 @@ pub use read::{Loaded, People, load, read_events, read_people};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use crate::day::Day;
+use crate::gate::{Allowance, Judged};
 use crate::ingest::Input;
 use crate::model::Problem;
+use crate::output::last::LastRun;
 use crate::output::lists;
 use crate::output::manifest::{CohortLine, ModelLine, SourceQuality};
 use crate::output::publish::{Stage, publish};
-use limits::{check_limits, check_terms};
+use gates::{Gatekeeper, breaches_in_words, count, let_through, let_through_in_words, not_needed};
 use read::{binary_sha256, hash_inputs, source_quality};
 use write::{AtDate, timings_json};
 
 /// Why a run stopped, which decides the exit code.
 #[derive(Debug)]
 pub enum Failure {
+    /// What was typed. Exit code 2.
+    Command(String),
     /// Settings, models, layouts, cohorts: the user's files. Exit code 3.
     Files(Vec<Problem>),
     /// The input data. Exit code 4.
@@ -47,6 +51,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Unexpected(_) => 1,
+            Failure::Command(_) => 2,
             Failure::Files(_) => 3,
             Failure::Data(_) => 4,
             Failure::Output(_) => 5,
@@ -57,6 +62,7 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Failure::Command(what) => f.write_str(what),
             Failure::Files(problems) => {
                 let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 f.write_str(&lines.join("\n"))
@@ -88,6 +94,10 @@ pub struct Report {
     pub opted_out: u64,
     pub sources: Vec<SourceQuality>,
     pub dates: Vec<DateReport>,
+    /// Breaches that were let through, each with the gate, the figure and the limit, and why.
+    pub let_through: Vec<String>,
+    /// Allowances that nothing needed, as they were typed.
+    pub not_needed: Vec<String>,
     pub timings: Vec<(String, Duration)>,
     pub rows: u64,
 }
@@ -158,17 +168,38 @@ fn make(
     decides.binary_sha256 = binary_sha256();
     let loaded = load(prepared, &mut |name, units| clock.stage(name, units), advance).map_err(Failure::Data)?;
     let sources = source_quality(prepared, &loaded);
-    check_limits(prepared, &loaded, &sources).map_err(Failure::Data)?;
+    let counted = count(prepared, &loaded, &sources);
+    let gatekeeper = Gatekeeper { prepared, loaded: &loaded, sources: &sources, counted: &counted };
+    let last_at = |as_of: Day| LastRun::find(&prepared.settings.out_folder(), as_of);
+    let last = last_at(prepared.settings.horizon());
+    let mut judged = gatekeeper.of_reading(last.as_ref());
+    let_through(&mut judged, &decides.allowed);
+    let mut judged_at: Vec<(String, Vec<Judged>)> = Vec::new();
     let mut dates = Vec::new();
     for (as_of, stage) in stages {
         clock.stage(&format!("score {as_of}"), loaded.people.spine.people() as u64);
         let scored = score_at(prepared, &loaded, *as_of, advance);
-        check_terms(prepared, &loaded, &scored).map_err(Failure::Data)?;
-        clock.stage(&format!("write {as_of}"), 0);
-        decides.as_of = as_of.to_string();
-        let at = AtDate { prepared, loaded: &loaded, scored: &scored };
-        dates.push(at.write(stage, &decides, &sources)?);
+        let last_here = last_at(*as_of);
+        let mut of_date = gatekeeper.of_date(&scored, last_here.as_ref());
+        let_through(&mut of_date, &decides.allowed);
+        judged_at.push((as_of.to_string(), of_date));
+        // A run that is to stop goes on judging, so that all its breaches are named, and writes nothing more.
+        if breaches_in_words(&judged, &judged_at).is_empty() {
+            clock.stage(&format!("write {as_of}"), 0);
+            decides.as_of = as_of.to_string();
+            decides.compared_with = last.iter().chain(&last_here).cloned().collect();
+            decides.compared_with.sort();
+            decides.compared_with.dedup();
+            let gates: Vec<&Judged> = judged.iter().chain(&judged_at[judged_at.len() - 1].1).collect();
+            let at = AtDate { prepared, loaded: &loaded, scored: &scored, counted: &counted, gates: &gates };
+            dates.push(at.write(stage, &decides, &sources)?);
+        }
     }
+    let breaches = breaches_in_words(&judged, &judged_at);
+    if !breaches.is_empty() {
+        return Err(Failure::Data(anyhow!(breaches)));
+    }
+    judged.extend(judged_at.into_iter().flat_map(|(_, of_date)| of_date));
     for (as_of, stage) in stages {
         let timings = timings_json(clock, *as_of);
         stage.write(&[timings]).map_err(Failure::Output)?;
@@ -180,6 +211,8 @@ fn make(
         rows: sources.iter().map(|source| source.rows).sum(),
         sources,
         dates,
+        let_through: let_through_in_words(&judged, &decides.allowed),
+        not_needed: not_needed(&decides.allowed, &judged).into_iter().map(Allowance::typed).collect(),
         timings: Vec::new(),
     })
 }

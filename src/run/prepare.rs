@@ -11,6 +11,7 @@ use crate::cohort::Cohort;
 use crate::cohort::columns::published_columns;
 use crate::day::Day;
 use crate::event::Streams;
+use crate::gate::Allowance;
 use crate::ingest::events::Context;
 use crate::ingest::files::{self, InputFile};
 use crate::ingest::identifiers;
@@ -313,10 +314,39 @@ fn decides(settings: &Settings, text: &str, library: &Library, layouts: &BTreeSe
         opt_outs: settings.opt_outs.applied_upstream.clone().unwrap_or_else(|| "applied here".to_owned()),
         library: files,
         inputs: Vec::new(),
+        allowed: Vec::new(),
+        compared_with: Vec::new(),
     }
 }
 
 impl Prepared {
+    /// Lets gates through, each for its reason: as many reasons as gates, or one for all of them.
+    ///
+    /// # Errors
+    /// Every gate that is not known, with the nearest; a gate without a reason.
+    pub fn allow(&mut self, typed: &[String], because: &[String]) -> Result<(), Failure> {
+        let reasons: Vec<&String> = match because {
+            [one] => typed.iter().map(|_| one).collect(),
+            many if many.len() == typed.len() => many.iter().collect(),
+            many => {
+                return Err(Failure::Command(format!(
+                    "{} of --allow and {} of --because: each --allow has its reason after it, or one reason is for all of them",
+                    typed.len(),
+                    many.len()
+                )));
+            }
+        };
+        let (allowed, faults): (Vec<_>, Vec<_>) =
+            typed.iter().zip(reasons).map(|(typed, because)| Allowance::parse(typed, because)).partition(Result::is_ok);
+        if !faults.is_empty() {
+            return Err(Failure::Command(faults.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("\n")));
+        }
+        self.decides.allowed = allowed.into_iter().flatten().collect();
+        self.decides.allowed.sort();
+        self.decides.allowed.dedup();
+        Ok(())
+    }
+
     /// Whether a model asks for the hospitals' ratios, and no table of the user's gives them.
     pub(super) fn works_out_ratios(&self) -> bool {
         rehospitalisation::is_needed(&self.models) && self.library.table(Table::REHOSPITALISATION).is_none()

@@ -8,8 +8,10 @@ use super::read::counted;
 use super::{Clock, DateReport, Failure, Loaded, Prepared, Scored};
 use crate::cohort::columns::{Published, published_columns};
 use crate::day::Day;
+use crate::gate::Judged;
 use crate::measure::rehospitalisation::Provider;
 use crate::model::Model;
+use crate::output::last::Counted;
 use crate::output::manifest::{CohortLine, Decides, Manifest, ModelLine, SourceQuality, Step, rejects_csv};
 use crate::output::publish::Stage;
 use crate::output::{OutputFile, lists, tables};
@@ -32,6 +34,8 @@ pub(super) struct AtDate<'a> {
     pub prepared: &'a Prepared,
     pub loaded: &'a Loaded,
     pub scored: &'a Scored,
+    pub counted: &'a Counted,
+    pub gates: &'a [&'a Judged],
 }
 
 impl AtDate<'_> {
@@ -60,6 +64,8 @@ impl AtDate<'_> {
             "quality.json",
             pretty(&serde_json::json!({
                 "sources": sources,
+                "gates": self.gates,
+                "counted": self.counted,
                 "fidelity": self.fidelity(),
                 "rehospitalisation": self.rehospitalisation(),
             })),

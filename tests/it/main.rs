@@ -9,6 +9,7 @@ mod common;
 mod defects;
 mod explain;
 mod fast_is_slow;
+mod gates;
 mod identifiers;
 mod models;
 mod pseudonymise;

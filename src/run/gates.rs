@@ -1,0 +1,480 @@
+//! The gates of a run: figures taken from what was read and scored, each held against its limit.
+//!
+//! Every gate is judged, and every judgement published in `quality.json`, so that an analyst sees how near each is. A
+//! breach that nobody let through stops the run, with all others at once.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow};
+use rayon::prelude::*;
+
+use super::read::{counted, source_quality};
+use super::{Loaded, Prepared, Scored};
+use crate::gate::{Allowance, Gate, Judged, Outcome};
+use crate::ingest::Input;
+use crate::ingest::counts::{Counts, Reject, Rule};
+use crate::ingest::spells::{ADMISSION, DIAGNOSIS, EPISODE, PROCEDURE};
+use crate::model::{Condition, Model, Take};
+use crate::output::last::{Counted, LastRun};
+use crate::output::manifest::{SourceQuality, share};
+use crate::score::people::ModelScores;
+
+const SPELL_STREAMS: [&str; 4] = [ADMISSION, EPISODE, DIAGNOSIS, PROCEDURE];
+
+/// What this run counts of itself, for its own gates and those of the next.
+pub(super) fn count(prepared: &Prepared, loaded: &Loaded, sources: &[SourceQuality]) -> Counted {
+    let mut models: Vec<String> = prepared.models.iter().map(|model| model.id.clone()).collect();
+    models.sort();
+    let rows = sources.iter().map(|source| (source.source.clone(), (source.rows, source.asked)));
+    let with_rows = |(list, hits): (String, u64)| {
+        let stream = list.split_once('/').map_or("", |(stream, _)| stream);
+        let rows = rows_of_stream(prepared, loaded, stream);
+        (list, (hits, rows))
+    };
+    Counted {
+        people: loaded.people.spine.people() as u64,
+        models,
+        rows: rows.collect(),
+        list_hits: list_hits(loaded).into_iter().map(with_rows).collect(),
+    }
+}
+
+/// Rows of the sources that a stream is made of.
+fn rows_of_stream(prepared: &Prepared, loaded: &Loaded, stream: &str) -> u64 {
+    let sources = prepared.sources.iter().zip(&loaded.linked.counts);
+    let makes = |input: &Input| match &input.layout.layout.stream {
+        Some(name) => name == stream,
+        None => SPELL_STREAMS.contains(&stream),
+    };
+    sources.filter(|(input, _)| makes(input)).map(|(_, counts)| counts.rows).sum()
+}
+
+/// Events that meet a predicate which names a code list, by stream and list.
+fn list_hits(loaded: &Loaded) -> BTreeMap<String, u64> {
+    let Loaded { plan, people, linked } = loaded;
+    let none = || vec![0u64; linked.concepts.len()];
+    let count = |mut events: Vec<u64>, person: u32| {
+        linked.timelines.of(person).iter().for_each(|event| events[event.concept as usize] += 1);
+        events
+    };
+    let add = |mut one: Vec<u64>, two: Vec<u64>| {
+        one.iter_mut().zip(two).for_each(|(one, two)| *one += two);
+        one
+    };
+    let all = (0..people.spine.people() as u32).into_par_iter().with_min_len(1 << 14);
+    let events = all.fold(none, count).reduce(none, add);
+    let mut hits: BTreeMap<String, u64> = BTreeMap::new();
+    for stream in &plan.streams {
+        for list in stream.predicates.iter().flat_map(|predicate| lists_of(&predicate.conditions)) {
+            hits.entry(format!("{}/{list}", stream.name)).or_default();
+        }
+    }
+    for (concept, events) in linked.concepts.iter().zip(events) {
+        let stream = &plan.streams[concept.stream as usize];
+        let met = crate::ingest::classify::predicates_met(concept, stream);
+        let mut lists: Vec<&str> = met.flat_map(|predicate| lists_of(&predicate.conditions)).collect();
+        lists.sort_unstable();
+        lists.dedup();
+        for list in lists {
+            *hits.entry(format!("{}/{list}", stream.name)).or_default() += events;
+        }
+    }
+    hits
+}
+
+/// The code lists that a row has to be in to meet some conditions.
+fn lists_of(conditions: &BTreeMap<String, Condition>) -> impl Iterator<Item = &str> {
+    let lists = conditions.values().filter_map(|condition| match condition {
+        Condition::In(lists) => Some(lists),
+        _ => None,
+    });
+    lists.flatten().map(String::as_str)
+}
+
+/// Judges gates of one run.
+pub(super) struct Gatekeeper<'a> {
+    pub prepared: &'a Prepared,
+    pub loaded: &'a Loaded,
+    pub sources: &'a [SourceQuality],
+    pub counted: &'a Counted,
+}
+
+/// Why a comparison was not made.
+const NOTHING_TO_COMPARE: &str = "no earlier run to compare with";
+const FEW_ROWS: &str = "too few rows to judge by";
+const OTHER_MODELS: &str = "the earlier run had other models";
+
+impl Gatekeeper<'_> {
+    /// Gates of what was read, the same for all as-of days.
+    pub fn of_reading(&self, last: Option<&LastRun>) -> Vec<Judged> {
+        let mut judged = Vec::new();
+        for (source, (input, counts)) in self.sources.iter().zip(counted(self.prepared, self.loaded)) {
+            self.rows(source, input, counts, &mut judged);
+            self.rows_against(source, last, &mut judged);
+        }
+        self.people(last, &mut judged);
+        self.lists(last, &mut judged);
+        judged
+    }
+
+    /// Gates of what one as-of day's scores show.
+    pub fn of_date(&self, scored: &Scored, last: Option<&LastRun>) -> Vec<Judged> {
+        let mut judged = Vec::new();
+        let models = self.prepared.models.iter().zip(&scored.scores.models).filter(|(model, _)| model.is_scored());
+        for (model, of) in models {
+            self.terms(model, of, &mut judged);
+            self.scored(model, of, last, &mut judged);
+        }
+        self.look_ups(scored, &mut judged);
+        judged
+    }
+
+    fn limit(&self, gate: Gate, input: Option<&Input>) -> f64 {
+        let usual = input.and_then(|input| match gate {
+            Gate::DuplicatesShare => input.layout.usual.duplicates_share,
+            _ => None,
+        });
+        let stated = self.prepared.settings.limit(gate, input.map(|input| input.name.as_str()));
+        stated.or(usual).unwrap_or(gate.usual_limit())
+    }
+
+    /// What a source's rows are like.
+    fn rows(&self, source: &SourceQuality, input: &Input, counts: &Counts, judged: &mut Vec<Judged>) {
+        let name = &source.source;
+        let mut judge = |gate, scope: &str, figure, words| {
+            judged.push(Judged::new(gate, scope, figure, self.limit(gate, Some(input)), words));
+        };
+        let rows = source.rows;
+        judge(Gate::RowsAtLeast, name, rows as f64, format!("source \"{name}\": {} rows", some(rows)));
+        let rules: Vec<String> =
+            source.dropped.iter().map(|(rule, dropped)| format!("{rule} {}", dropped.rows)).collect();
+        let rules = if rules.is_empty() { String::new() } else { format!(" ({})", rules.join(", ")) };
+        let (rejected, asked, of_asked) = (source.rejected, source.asked, source.rejected_share);
+        let places = if of_asked > self.limit(Gate::RejectsShare, Some(input)) {
+            first_rejects(input, counts)
+        } else {
+            String::new()
+        };
+        let words = format!(
+            "source \"{name}\": {rejected} of {asked} rows break a rule{rules}, a share of {of_asked:.4}{places}"
+        );
+        judge(Gate::RejectsShare, name, of_asked, words);
+        for (field, malformed) in &source.malformed_codes {
+            let malformed = share(*malformed, rows);
+            let words = format!(
+                "source \"{name}\": a share of {malformed:.4} of rows has a {field} that is not in the form of its coding system"
+            );
+            judge(Gate::MalformedCodesShare, &format!("{name}/{field}"), malformed, words);
+        }
+        self.rows_of_many(source, input, counts, judged);
+        if !self.prepared.sources.iter().any(|of| of.name == *name) {
+            return;
+        }
+        let mut judge = |gate, figure, words| {
+            judged.push(Judged::new(gate, name, figure, self.limit(gate, Some(input)), words));
+        };
+        let strangers = share(counts.of(Rule::NotOnRegister), asked - counts.of(Rule::NotOfThisKind));
+        let words = format!(
+            "source \"{name}\": a share of {strangers:.4} of rows belongs to people who are not on the register"
+        );
+        judge(Gate::NotOnRegisterShare, strangers, words);
+        let (gate, of_rows) = (Gate::AskedShare, share(asked, rows));
+        if !self.is_asked(input) || rows < self.prepared.settings.judged_from_rows(name) {
+            let why = if self.is_asked(input) { FEW_ROWS } else { "no model asks about the feed" };
+            judged.push(Judged::not(gate, name, self.limit(gate, Some(input)), why));
+        } else {
+            judge(
+                gate,
+                of_rows,
+                format!("source \"{name}\": models ask about {asked} of {rows} rows, a share of {of_rows:.6}"),
+            );
+        }
+    }
+
+    /// Shares of which nothing follows where there are few rows.
+    fn rows_of_many(&self, source: &SourceQuality, input: &Input, counts: &Counts, judged: &mut Vec<Judged>) {
+        let (name, rows) = (&source.source, source.rows);
+        let copies = counts.of(Rule::Duplicate);
+        let (of_used, bad_amounts) = (share(copies, source.used + copies), share(source.bad_amounts, rows));
+        for (gate, figure, what) in [
+            (Gate::DuplicatesShare, of_used, "are copies of another"),
+            (Gate::BadAmountsShare, bad_amounts, "have an amount that is not a number"),
+        ] {
+            let limit = self.limit(gate, Some(input));
+            if rows < self.prepared.settings.judged_from_rows(name) {
+                judged.push(Judged::not(gate, name, limit, FEW_ROWS));
+                continue;
+            }
+            let words = format!("source \"{name}\": a share of {figure:.4} of rows {what}");
+            judged.push(Judged::new(gate, name, figure, limit, words));
+        }
+    }
+
+    /// Whether any model asks about a source's streams.
+    fn is_asked(&self, input: &Input) -> bool {
+        input.layout.layout.stream.as_ref().is_none_or(|stream| self.loaded.plan.stream(stream).is_some())
+    }
+
+    /// A source against its rows in the last published run.
+    fn rows_against(&self, source: &SourceQuality, last: Option<&LastRun>, judged: &mut Vec<Judged>) {
+        let name = &source.source;
+        let settings = &self.prepared.settings;
+        let limit = |gate: Gate| settings.limit(gate, Some(name)).unwrap_or(gate.usual_limit());
+        let then = last.and_then(|last| Some((last, *last.counted.rows.get(name)?)));
+        let (why, then) = match then {
+            None => (NOTHING_TO_COMPARE, None),
+            Some((_, (rows, _))) if rows < settings.judged_from_rows(name) => (FEW_ROWS, None),
+            Some(then) => ("", Some(then)),
+        };
+        let Some((last, (rows, asked))) = then else {
+            let gates = [Gate::RowsFallShare, Gate::RowsRiseShare, Gate::AskedFallShare];
+            judged.extend(gates.map(|gate| Judged::not(gate, name, limit(gate), why)));
+            return;
+        };
+        for (gate, figure, what) in [
+            (Gate::RowsFallShare, share(rows.saturating_sub(source.rows), rows), "fall"),
+            (Gate::RowsRiseShare, share(source.rows.saturating_sub(rows), rows), "rise"),
+        ] {
+            let words = format!(
+                "source \"{name}\": {} rows, and {rows} in the run as of {}: a {what} by a share of {figure:.4}",
+                source.rows, last.as_of
+            );
+            judged.push(Judged::new(gate, name, figure, limit(gate), words));
+        }
+        let gate = Gate::AskedFallShare;
+        if last.counted.models != self.counted.models {
+            return judged.push(Judged::not(gate, name, limit(gate), OTHER_MODELS));
+        }
+        let (now, before) = (share(source.asked, source.rows), share(asked, rows));
+        let figure = fall(now, before);
+        let words = format!(
+            "source \"{name}\": models ask about a share of {now:.4} of rows, and of {before:.4} in the run as of {}: a fall by a share of {figure:.4}",
+            last.as_of
+        );
+        judged.push(Judged::new(gate, name, figure, limit(gate), words));
+    }
+
+    fn people(&self, last: Option<&LastRun>, judged: &mut Vec<Judged>) {
+        let (people, opted_out) = (self.counted.people, self.loaded.people.opted_out);
+        let register = "register";
+        let words = format!("the register has {} people", some(people));
+        judged.push(Judged::new(
+            Gate::PeopleAtLeast,
+            register,
+            people as f64,
+            self.limit(Gate::PeopleAtLeast, None),
+            words,
+        ));
+        let from = self.prepared.settings.judged_from_rows(register);
+        let (gate, limit) = (Gate::OptedOutShare, self.limit(Gate::OptedOutShare, None));
+        let (all, figure) = (people + opted_out, share(opted_out, people + opted_out));
+        let words = format!("{opted_out} of {all} people on the register opted out, a share of {figure:.4}");
+        judged.push(match all < from {
+            true => Judged::not(gate, register, limit, FEW_ROWS),
+            false => Judged::new(gate, register, figure, limit, words),
+        });
+        let (gate, limit) = (Gate::PeopleFallShare, self.limit(Gate::PeopleFallShare, None));
+        judged.push(match last {
+            None => Judged::not(gate, register, limit, NOTHING_TO_COMPARE),
+            Some(last) if last.counted.people < from => Judged::not(gate, register, limit, FEW_ROWS),
+            Some(last) => {
+                let before = last.counted.people;
+                let figure = share(before.saturating_sub(people), before);
+                let words = format!(
+                    "the register has {people} people, and had {before} in the run as of {}: a fall by a share of {figure:.4}",
+                    last.as_of
+                );
+                Judged::new(gate, register, figure, limit, words)
+            }
+        });
+    }
+
+    /// Code lists that find far fewer events than in the last published run.
+    fn lists(&self, last: Option<&LastRun>, judged: &mut Vec<Judged>) {
+        let (gate, limit) = (Gate::ListHitsFallShare, self.limit(Gate::ListHitsFallShare, None));
+        let last = match last {
+            None => return judged.push(Judged::not(gate, "lists", limit, NOTHING_TO_COMPARE)),
+            Some(last) if last.counted.models != self.counted.models => {
+                return judged.push(Judged::not(gate, "lists", limit, OTHER_MODELS));
+            }
+            Some(last) => last,
+        };
+        for (list, &(hits, rows)) in &self.counted.list_hits {
+            let Some(&(hits_before, rows_before)) = last.counted.list_hits.get(list) else { continue };
+            if hits_before < self.prepared.settings.limits.judged_from_rows() {
+                continue;
+            }
+            // Of fewer rows a list finds less, which is another gate's business.
+            let figure = fall(hits as f64 / rows.max(1) as f64, hits_before as f64 / rows_before.max(1) as f64);
+            let (stream, of) = list.split_once('/').unwrap_or((list, ""));
+            let words = format!(
+                "code list \"{of}\" finds {hits} events of {stream} in {rows} rows, and {hits_before} in {rows_before} in the run as of {}: a fall by a share of {figure:.4}",
+                last.as_of
+            );
+            judged.push(Judged::new(gate, list, figure, limit, words));
+        }
+    }
+
+    fn terms(&self, model: &Model, of: &ModelScores, judged: &mut Vec<Judged>) {
+        let limits = &self.prepared.settings.limits;
+        let (gate, limit) = (Gate::DeadTerms, self.limit(Gate::DeadTerms, None));
+        let is_judged = |people: u64| people > 0 && people >= limits.dead_terms_from_people();
+        if !of.terms.iter().any(|tally| is_judged(tally.people)) {
+            return judged.push(Judged::not(gate, &model.id, limit, "too few people are scored to judge by"));
+        }
+        let is_dead = |(term, tally): &(&crate::model::Term, &crate::score::people::TermTally)| {
+            is_judged(tally.people) && tally.is_dead() && !limits.expects_dead(&model.id, &term.name)
+        };
+        let dead: Vec<_> = model.terms.iter().zip(&of.terms).filter(is_dead).collect();
+        if gate.lets(dead.len() as f64, limit) {
+            let words = format!("model \"{}\": {} terms are the same for everybody", model.id, some(dead.len() as u64));
+            return judged.push(Judged::new(gate, &model.id, dead.len() as f64, limit, words));
+        }
+        for (term, tally) in &dead {
+            let words = format!(
+                "model \"{}\", term \"{}\": the same ({}) for all {} people scored",
+                model.id, term.name, tally.lowest, tally.people
+            );
+            judged.push(Judged::new(gate, format!("{}/{}", model.id, term.name), dead.len() as f64, limit, words));
+        }
+    }
+
+    fn scored(&self, model: &Model, of: &ModelScores, last: Option<&LastRun>, judged: &mut Vec<Judged>) {
+        let (gate, limit) = (Gate::ScoredFallShare, self.limit(Gate::ScoredFallShare, None));
+        let scored = of.linear_predictors.iter().filter(|result| result.is_ok()).count() as u64;
+        let before = last.and_then(|last| Some((last, *last.scored.get(&model.id)?)));
+        judged.push(match before {
+            None => Judged::not(gate, &model.id, limit, NOTHING_TO_COMPARE),
+            Some((_, before)) if before < self.prepared.settings.limits.judged_from_rows() => {
+                Judged::not(gate, &model.id, limit, "too few people were scored to judge by")
+            }
+            Some((last, before)) => {
+                let figure = share(before.saturating_sub(scored), before);
+                let words = format!(
+                    "model \"{}\": {scored} people scored, and {before} in the run as of {}: a fall by a share of {figure:.4}",
+                    model.id, last.as_of
+                );
+                Judged::new(gate, &model.id, figure, limit, words)
+            }
+        });
+    }
+
+    fn look_ups(&self, scored: &Scored, judged: &mut Vec<Judged>) {
+        let gate = Gate::LookUpMissesShare;
+        for (planned, look_ups) in self.loaded.plan.measures.iter().zip(&scored.scores.look_ups) {
+            if let Take::LookUp { table, field, .. } = &planned.measure.take {
+                let missed = share(look_ups.missed, look_ups.done);
+                let words = format!(
+                    "table \"{table}\" lacks the {field} of a share of {missed:.4} of the {} look-ups",
+                    look_ups.done
+                );
+                let scope = format!("{table}/{field}");
+                judged.push(Judged::new(gate, scope, missed, self.limit(gate, None), words));
+            }
+        }
+    }
+}
+
+/// Stops whoever reads past data for another purpose than a run, where it is not fit for one.
+///
+/// # Errors
+/// Every breach of what was read, as in a run that has nothing to compare with.
+pub(super) fn check_reading(prepared: &Prepared, loaded: &Loaded) -> Result<()> {
+    check_alone(prepared, loaded, |gatekeeper| (gatekeeper.of_reading(None), Vec::new()))
+}
+
+/// As [`check_reading`], of the scores of one day.
+pub(super) fn check_scores(prepared: &Prepared, loaded: &Loaded, scored: &Scored) -> Result<()> {
+    let as_of = scored.scores.as_of.to_string();
+    check_alone(prepared, loaded, |gatekeeper| (Vec::new(), vec![(as_of, gatekeeper.of_date(scored, None))]))
+}
+
+type JudgedAt = (Vec<Judged>, Vec<(String, Vec<Judged>)>);
+
+fn check_alone(prepared: &Prepared, loaded: &Loaded, judge: impl FnOnce(&Gatekeeper) -> JudgedAt) -> Result<()> {
+    let sources = source_quality(prepared, loaded);
+    let people = loaded.people.spine.people() as u64;
+    let counted = Counted { people, models: Vec::new(), rows: BTreeMap::new(), list_hits: BTreeMap::new() };
+    let (judged, at) = judge(&Gatekeeper { prepared, loaded, sources: &sources, counted: &counted });
+    let breaches = breaches(&judged, &at);
+    if breaches.is_empty() { Ok(()) } else { Err(anyhow!(breaches.join("\n"))) }
+}
+
+/// The share by which a share fell.
+fn fall(now: f64, before: f64) -> f64 {
+    if before > now { ((before - now) / before * 1e6).round() / 1e6 } else { 0.0 }
+}
+
+fn some(number: u64) -> String {
+    if number == 0 { "no".to_owned() } else { number.to_string() }
+}
+
+/// The first places where a source's rows break a rule, a line each.
+fn first_rejects(input: &Input, counts: &Counts) -> String {
+    let place = |reject: &Reject| {
+        let file = &input.files[reject.file].name;
+        format!("\n  {file}, row {}, column \"{}\": {}", reject.row, reject.column, reject.rule.meaning())
+    };
+    counts.rejects.iter().take(3).map(place).collect()
+}
+
+/// Lets through what somebody allowed.
+pub(super) fn let_through(judged: &mut [Judged], allowed: &[Allowance]) {
+    for one in judged.iter_mut().filter(|one| one.outcome == Outcome::Breached) {
+        if allowed.iter().any(|allowance| allowance.is_of(one.gate, &one.scope)) {
+            one.outcome = Outcome::Allowed;
+        }
+    }
+}
+
+/// What a stopped run prints: every breach, and how one is let through. Empty where nothing is breached.
+pub(super) fn breaches_in_words(judged: &[Judged], of_dates: &[(String, Vec<Judged>)]) -> String {
+    let mut lines = breaches(judged, of_dates);
+    let all = judged.iter().chain(of_dates.iter().flat_map(|(_, judged)| judged));
+    if let Some(first) = all.into_iter().find(|one| one.outcome == Outcome::Breached) {
+        lines.push(format!(
+            "nothing is published; to let a gate through, once and for a reason that is written down: --allow {}:{} --because \"...\"",
+            first.gate.name(),
+            first.scope
+        ));
+    }
+    lines.join("\n")
+}
+
+/// Every breach, a line each; of one that several dates have, the first.
+fn breaches(judged: &[Judged], of_dates: &[(String, Vec<Judged>)]) -> Vec<String> {
+    let breached = |judged: &&Judged| judged.outcome == Outcome::Breached;
+    let mut lines: Vec<String> = judged.iter().filter(breached).map(Judged::breach_in_words).collect();
+    let mut of_date: BTreeMap<(Gate, &str), (&str, &Judged, usize)> = BTreeMap::new();
+    for (as_of, judged) in of_dates {
+        for one in judged.iter().filter(breached) {
+            let (_, _, dates) = of_date.entry((one.gate, &one.scope)).or_insert((as_of, one, 0));
+            *dates += 1;
+        }
+    }
+    for (as_of, one, dates) in of_date.values() {
+        let others = if *dates > 1 { format!(" and {} later", dates - 1) } else { String::new() };
+        lines.push(format!("as of {as_of}{others}: {}", one.breach_in_words()));
+    }
+    lines
+}
+
+/// The breaches that were let through, and why, a line each.
+pub(super) fn let_through_in_words(judged: &[Judged], allowed: &[Allowance]) -> Vec<String> {
+    let allowance = |one: &Judged| allowed.iter().find(|allowance| allowance.is_of(one.gate, &one.scope));
+    let passed = judged.iter().filter(|one| one.outcome == Outcome::Allowed);
+    let mut lines: Vec<String> = passed
+        .filter_map(|one| Some(format!("{}, because: {}", one.breach_in_words(), allowance(one)?.because)))
+        .collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+/// Allowances that no breach needed: a standing one may be out of date.
+pub(super) fn not_needed<'a>(allowed: &'a [Allowance], judged: &[Judged]) -> Vec<&'a Allowance> {
+    let is_needed = |allowance: &&Allowance| {
+        judged.iter().any(|one| one.outcome == Outcome::Allowed && allowance.is_of(one.gate, &one.scope))
+    };
+    allowed.iter().filter(|allowance| !is_needed(allowance)).collect()
+}
