@@ -2,6 +2,10 @@
 //!
 //! Each event is looked at once: its concept leads to a short list of operations, each of which checks the event's
 //! day against a window and adds to one accumulator. The scratch is made once a thread and reused.
+//!
+//! Most measures see nothing of most people. What a value is then is worked out once; for each person only those
+//! values are worked out that follow from a measure that saw an event, or from what is known of the person besides
+//! events.
 
 use crate::day::{Day, Months};
 use crate::event::{AmountKind, Event};
@@ -26,10 +30,16 @@ const NOTHING: Seen = Seen { sum: 0, last: NEVER, count: 0 };
 /// What a thread needs to evaluate people one after another.
 pub struct Scratch {
     seen: Vec<Seen>,
+    /// One bit a measure: whether it saw an event.
+    touched: Vec<u64>,
+    /// One bit a node: whether it was worked out for this person, for it may differ from what it usually is.
+    worked_out: Vec<u64>,
     stamps: Vec<u64>,
     round: u64,
     /// First and last day of each window of the operations.
     windows: Vec<(i32, i32)>,
+    /// The as-of day that the windows back from it stand for.
+    placed_for: Option<Day>,
     anchors: Vec<i32>,
     months: Months,
     /// One a node of the plan.
@@ -46,6 +56,11 @@ pub struct LookUps {
 }
 
 impl Scratch {
+    /// The nodes that may differ from [`Evaluator::usual`], in order.
+    pub fn worked_out(&self) -> impl Iterator<Item = usize> + '_ {
+        ones(&self.worked_out)
+    }
+
     /// The counts since they were last taken.
     pub fn take_look_ups(&mut self) -> Vec<LookUps> {
         let taken = self.look_ups.clone();
@@ -59,6 +74,20 @@ pub struct Evaluator<'a> {
     pub operations: &'a Operations,
     /// Leaves of the plan's nodes, as expressions that attributes answer.
     leaves: Vec<Option<Expression>>,
+    /// One a node: what it is where no measure saw an event and nothing is known of the person.
+    pub usual: Vec<Micro>,
+    /// One bit a node: whether something that is known of a person besides events is in it.
+    personal: Vec<u64>,
+    /// For each measure one bit a node: whether it is in it.
+    in_nodes: Vec<Vec<u64>>,
+}
+
+/// The places of the bits that are set, in order.
+pub fn ones(bits: &[u64]) -> impl Iterator<Item = usize> + Clone + '_ {
+    bits.iter().enumerate().flat_map(|(word, &bits)| {
+        std::iter::successors((bits != 0).then_some(bits), |bits| Some(bits & (bits - 1)).filter(|left| *left != 0))
+            .map(move |bits| word * 64 + bits.trailing_zeros() as usize)
+    })
 }
 
 impl<'a> Evaluator<'a> {
@@ -70,18 +99,34 @@ impl<'a> Evaluator<'a> {
             Node::WordIn(name, words) => Some(Expression::WordIn(name.clone(), words.clone())),
             _ => None,
         });
-        Evaluator { plan, operations, leaves: leaves.collect() }
+        let leaves: Vec<Option<Expression>> = leaves.collect();
+        let personal = nodes_with(plan, |node| !matches!(node, Node::Measure(_)));
+        let in_nodes = (0..plan.measures.len()).map(|number| nodes_with(plan, |node| *node == Node::Measure(number)));
+        let mut evaluator =
+            Evaluator { plan, operations, leaves, usual: Vec::new(), personal, in_nodes: in_nodes.collect() };
+        let mut values = vec![Micro::MISSING; plan.nodes.len()];
+        for (place, node) in plan.nodes.iter().enumerate() {
+            values[place] = match node {
+                Node::Measure(number) => nothing_seen(&plan.measures[*number].measure.take),
+                _ => composed(node, &values).unwrap_or(Micro::MISSING),
+            };
+        }
+        evaluator.usual = values;
+        evaluator
     }
 
     pub fn scratch(&self) -> Scratch {
         Scratch {
             seen: vec![NOTHING; self.plan.measures.len()],
+            touched: vec![0; self.plan.measures.len().div_ceil(64)],
+            worked_out: vec![0; self.plan.nodes.len().div_ceil(64)],
             stamps: vec![0; self.operations.stamps],
             round: 0,
             windows: vec![(0, -1); self.operations.windows.len()],
+            placed_for: None,
             anchors: vec![NEVER; self.plan.anchors.len() + 1],
             months: Months::new(),
-            values: vec![Micro::ZERO; self.plan.nodes.len()],
+            values: self.usual.clone(),
             look_ups: vec![LookUps::default(); self.plan.measures.len()],
         }
     }
@@ -92,7 +137,7 @@ impl<'a> Evaluator<'a> {
     /// Only events that happened and were recorded before the as-of day are seen. An interval that had not ended by
     /// then is open, whatever its last day turned out to be.
     pub fn evaluate(&self, events: &[Event], person: &dyn Attributes, as_of: Day, scratch: &mut Scratch) {
-        scratch.seen.fill(NOTHING);
+        self.forget(scratch);
         scratch.round += 1;
         self.place_windows(events, as_of, scratch);
         for event in events {
@@ -104,6 +149,17 @@ impl<'a> Evaluator<'a> {
             }
         }
         self.finish(person, as_of, scratch);
+    }
+
+    /// Puts back what the last person had otherwise than usual.
+    fn forget(&self, scratch: &mut Scratch) {
+        for measure in ones(&scratch.touched) {
+            scratch.seen[measure] = NOTHING;
+        }
+        scratch.touched.fill(0);
+        for node in ones(&scratch.worked_out) {
+            scratch.values[node] = self.usual[node];
+        }
     }
 
     /// The events that counted for a measure in the last evaluation, as places in the slice.
@@ -142,8 +198,12 @@ impl<'a> Evaluator<'a> {
             let last = self.anchor_event(number, events, as_of);
             scratch.anchors[number + 1] = last.map_or(NEVER, |event| event.day);
         }
+        // Windows back from the as-of day are everybody's.
+        let is_new = scratch.placed_for.replace(as_of) != Some(as_of);
         for (place, planned) in self.operations.windows.iter().enumerate() {
-            scratch.windows[place] = days_of(planned, scratch.anchors[planned.reference], as_of);
+            if is_new || planned.reference > 0 {
+                scratch.windows[place] = days_of(planned, scratch.anchors[planned.reference], as_of);
+            }
         }
     }
 
@@ -159,29 +219,28 @@ impl<'a> Evaluator<'a> {
             if event.amount < operation.amount_min || event.amount > operation.amount_max {
                 continue;
             }
+            scratch.touched[operation.measure as usize / 64] |= 1 << (operation.measure % 64);
             act(operation, event, as_of, scratch);
         }
     }
 
     fn finish(&self, person: &dyn Attributes, as_of: Day, scratch: &mut Scratch) {
-        for (place, node) in self.plan.nodes.iter().enumerate() {
-            let value = match node {
-                Node::Measure(number) => self.measured(*number, as_of, scratch),
-                Node::Stepped(inner, steps) => {
-                    steps.iter().fold(scratch.values[*inner], |value, step| step.apply(value))
-                }
-                Node::Product(of) => of.iter().fold(Micro::ONE, |product, &place| product.times(scratch.values[place])),
-                Node::SumOf(of) => of.iter().fold(Micro::ZERO, |sum, &place| sum.plus(scratch.values[place])),
-                Node::Ratio(of, over) => scratch.values[*of].over(scratch.values[*over]),
-                Node::CountTrue(of) => {
-                    Micro::whole(of.iter().filter(|&&place| scratch.values[place].is_true()).count() as i64)
-                }
-                Node::AnyTrue(of) => Micro::flag(of.iter().any(|&place| scratch.values[place].is_true())),
-                Node::AllTrue(of) => Micro::flag(of.iter().all(|&place| scratch.values[place].is_true())),
-                Node::Not(of) => Micro::flag(!scratch.values[*of].is_true()),
-                _ => person.value(self.leaves[place].as_ref().expect("leaves were listed"), as_of),
-            };
-            scratch.values[place] = value;
+        scratch.worked_out.copy_from_slice(&self.personal);
+        for measure in ones(&scratch.touched) {
+            scratch.worked_out.iter_mut().zip(&self.in_nodes[measure]).for_each(|(all, of)| *all |= of);
+        }
+        for word in 0..scratch.worked_out.len() {
+            let mut bits = scratch.worked_out[word];
+            while bits != 0 {
+                let place = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                scratch.values[place] = match &self.plan.nodes[place] {
+                    Node::Measure(number) => self.measured(*number, as_of, scratch),
+                    node => composed(node, &scratch.values).unwrap_or_else(|| {
+                        person.value(self.leaves[place].as_ref().expect("leaves were listed"), as_of)
+                    }),
+                };
+            }
         }
     }
 
@@ -216,6 +275,39 @@ impl<'a> Evaluator<'a> {
             Take::LastIs { .. } => Micro::whole(seen.sum),
         }
     }
+}
+
+/// A node that is made of nodes before it; `None` for a leaf.
+fn composed(node: &Node, values: &[Micro]) -> Option<Micro> {
+    Some(match node {
+        Node::Stepped(inner, steps) => steps.iter().fold(values[*inner], |value, step| step.apply(value)),
+        Node::Product(of) => of.iter().fold(Micro::ONE, |product, &place| product.times(values[place])),
+        Node::SumOf(of) => of.iter().fold(Micro::ZERO, |sum, &place| sum.plus(values[place])),
+        Node::Ratio(of, over) => values[*of].over(values[*over]),
+        Node::CountTrue(of) => Micro::whole(of.iter().filter(|&&place| values[place].is_true()).count() as i64),
+        Node::AnyTrue(of) => Micro::flag(of.iter().any(|&place| values[place].is_true())),
+        Node::AllTrue(of) => Micro::flag(of.iter().all(|&place| values[place].is_true())),
+        Node::Not(of) => Micro::flag(!values[*of].is_true()),
+        Node::Measure(_) | Node::AgeYears | Node::Sex(_) | Node::Number(_) | Node::WordIn(..) => return None,
+    })
+}
+
+/// One bit a node: whether a leaf for which this holds is in it.
+fn nodes_with(plan: &Plan, holds: impl Fn(&Node) -> bool) -> Vec<u64> {
+    let mut with = vec![0u64; plan.nodes.len().div_ceil(64)];
+    for (place, node) in plan.nodes.iter().enumerate() {
+        let any = |of: &[usize]| of.iter().any(|&place| with[place / 64] >> (place % 64) & 1 == 1);
+        let has = match node {
+            Node::Product(of) | Node::SumOf(of) | Node::CountTrue(of) | Node::AnyTrue(of) | Node::AllTrue(of) => {
+                any(of)
+            }
+            Node::Ratio(of, over) => any(&[*of, *over]),
+            Node::Not(of) | Node::Stepped(of, _) => any(&[*of]),
+            Node::Measure(_) | Node::AgeYears | Node::Sex(_) | Node::Number(_) | Node::WordIn(..) => holds(node),
+        };
+        with[place / 64] |= u64::from(has) << (place % 64);
+    }
+    with
 }
 
 /// What a measure is where no event counts for it.

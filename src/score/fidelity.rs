@@ -17,8 +17,8 @@ const EVER_DAYS: i32 = 365;
 /// Which terms are unavailable to the people of each practice, for one as-of day.
 #[derive(Debug, Clone, Default)]
 pub struct Availability {
-    /// By model, then practice, then term.
-    unavailable: Vec<Vec<Vec<bool>>>,
+    /// By model, then practice: one bit a term.
+    unavailable: Vec<Vec<Vec<u64>>>,
     /// By model, then practice: how many.
     counts: Vec<Vec<u16>>,
     /// By model, then term: whether it is made of events, so that nothing recorded is a default.
@@ -43,8 +43,11 @@ impl Availability {
                 !coverage.covers(planned.stream, practice, from, to)
             });
             for (number, model) in plan.models.iter().enumerate() {
-                let terms: Vec<bool> = model.terms.iter().map(|&node| nodes[node]).collect();
-                availability.counts[number].push(terms.iter().filter(|unavailable| **unavailable).count() as u16);
+                let mut terms = vec![0u64; model.terms.len().div_ceil(64)];
+                for (place, &node) in model.terms.iter().enumerate() {
+                    terms[place / 64] |= u64::from(nodes[node]) << (place % 64);
+                }
+                availability.counts[number].push(terms.iter().map(|bits| bits.count_ones() as u16).sum());
                 availability.unavailable[number].push(terms);
             }
         }
@@ -52,13 +55,12 @@ impl Availability {
     }
 
     pub fn is_unavailable(&self, model: usize, practice: u32, term: usize) -> bool {
-        self.unavailable[model][practice as usize][term]
+        self.unavailable[model][practice as usize][term / 64] >> (term % 64) & 1 == 1
     }
 
-    /// Whether a term was observed for a person, given its value.
-    pub fn is_observed(&self, model: usize, practice: u32, term: usize, value: Micro) -> bool {
-        let is_recorded = if self.from_events[model][term] { value.is_true() } else { !value.is_missing() };
-        is_recorded && !self.is_unavailable(model, practice, term)
+    /// Whether a term was recorded for a person, given its value; where it was available too, it was observed.
+    pub fn is_recorded(&self, model: usize, term: usize, value: Micro) -> bool {
+        if self.from_events[model][term] { value.is_true() } else { !value.is_missing() }
     }
 
     /// How many terms of a model are unavailable to a practice's people.

@@ -27,13 +27,22 @@ pub struct Sum {
 /// The first term whose missing value withholds the score.
 pub fn sum(model: &Model, value: impl Fn(usize) -> Micro) -> Result<Sum, usize> {
     let mut contributions = vec![Nano::ZERO; model.terms.len()];
-    let linear_predictor = sum_into(model, value, &mut contributions)?;
+    let linear_predictor = sum_of(model, 0..model.terms.len(), value, &mut contributions)?;
     Ok(Sum { linear_predictor, contributions })
 }
 
-/// As [`sum`], into a buffer that is used again for the next person.
-pub fn sum_into(model: &Model, value: impl Fn(usize) -> Micro, contributions: &mut [Nano]) -> Result<Nano, usize> {
-    for (place, term) in model.terms.iter().enumerate() {
+/// As [`sum`] of the terms at these places, in order, into a buffer that is used again for the next person.
+///
+/// The other terms add nothing, are not missing and are not true, so that no hierarchy starts from them; their
+/// contributions stay zero.
+pub fn sum_of(
+    model: &Model,
+    places: impl Iterator<Item = usize> + Clone,
+    value: impl Fn(usize) -> Micro,
+    contributions: &mut [Nano],
+) -> Result<Nano, usize> {
+    for place in places.clone() {
+        let term = &model.terms[place];
         let value = match value(place) {
             Micro::MISSING if term.when_missing == WhenMissing::NotScored => return Err(place),
             Micro::MISSING => Micro::ZERO,
@@ -48,7 +57,7 @@ pub fn sum_into(model: &Model, value: impl Fn(usize) -> Micro, contributions: &m
             }
         }
     }
-    let linear_predictor = contributions.iter().fold(model.intercept, |sum, part| sum.plus(*part));
+    let linear_predictor = places.fold(model.intercept, |sum, place| sum.plus(contributions[place]));
     Ok(model.floor.map_or(linear_predictor, |floor| linear_predictor.max(floor)))
 }
 
@@ -69,10 +78,11 @@ pub fn threshold_band(model: &Model, linear_predictor: Nano) -> Option<usize> {
     }
 }
 
-/// The terms that raise a score the most, the strongest first; ties in the model's order.
-pub fn top_reasons<const N: usize>(contributions: &[Nano]) -> [Option<u16>; N] {
+/// The terms that raise a score the most, the strongest first; ties in the model's order, which is that of the places.
+pub fn top_reasons<const N: usize>(contributions: &[Nano], places: impl Iterator<Item = usize>) -> [Option<u16>; N] {
     let mut top: [Option<u16>; N] = [None; N];
-    for (place, &part) in contributions.iter().enumerate().filter(|(_, part)| **part > Nano::ZERO) {
+    for place in places.filter(|place| contributions[*place] > Nano::ZERO) {
+        let part = contributions[place];
         let weaker = |known: &Option<u16>| known.is_none_or(|known| contributions[usize::from(known)] < part);
         if let Some(at) = top.iter().position(weaker) {
             top[at..].rotate_right(1);
@@ -89,7 +99,7 @@ mod tests {
     #[test]
     fn reasons_are_the_largest_contributions_in_order_and_ties_go_by_place() {
         let parts = [3, 0, 5, 5, -9, 4].map(Nano);
-        assert_eq!(top_reasons::<3>(&parts), [Some(2), Some(3), Some(5)]);
-        assert_eq!(top_reasons::<3>(&[Nano(-1), Nano(2)]), [Some(1), None, None]);
+        assert_eq!(top_reasons::<3>(&parts, 0..6), [Some(2), Some(3), Some(5)]);
+        assert_eq!(top_reasons::<3>(&[Nano(-1), Nano(2)], 0..2), [Some(1), None, None]);
     }
 }

@@ -6,11 +6,11 @@
 use rayon::prelude::*;
 
 use super::fidelity::Availability;
-use super::{sum_into, top_reasons};
+use super::{sum_of, top_reasons};
 use crate::day::Day;
 use crate::measure::OnSpine;
-use crate::measure::evaluate::{Evaluator, LookUps, Scratch};
-use crate::model::{Kind, Model};
+use crate::measure::evaluate::{Evaluator, LookUps, Scratch, ones};
+use crate::model::{Kind, Model, WhenMissing};
 use crate::number::{Micro, Nano};
 use crate::person::{Spine, Standing};
 use crate::timeline::Timelines;
@@ -84,12 +84,20 @@ impl TermTally {
     const NOBODY: TermTally =
         TermTally { observed: 0, unavailable: 0, people: 0, lowest: Micro(i64::MAX), highest: Micro(i64::MIN) };
 
-    fn take(&mut self, value: Micro, observed: bool, unavailable: bool) {
+    fn take(&mut self, value: Micro, observed: bool) {
         self.people += 1;
         self.observed += u64::from(observed);
-        self.unavailable += u64::from(unavailable);
         self.lowest = self.lowest.min(value);
         self.highest = self.highest.max(value);
+    }
+
+    /// Adds people of whom nothing was observed, and whose value is the usual one.
+    fn take_others(&mut self, people: u64, usual: Micro) {
+        if people > 0 {
+            self.people += people;
+            self.lowest = self.lowest.min(usual);
+            self.highest = self.highest.max(usual);
+        }
     }
 
     fn add(&mut self, other: &TermTally) {
@@ -129,6 +137,72 @@ pub struct Everybody<'a> {
     pub as_of: Day,
 }
 
+/// What people have in common, so that only what is otherwise for a person has to be looked at.
+struct Usual {
+    /// `starts[node]..starts[node + 1]` in `places`: the models and terms that a node is the value of.
+    starts: Vec<u32>,
+    places: Vec<(u16, u16)>,
+    models: Vec<UsualTerms>,
+}
+
+/// A model's terms where a person has nothing out of the usual.
+struct UsualTerms {
+    values: Vec<Micro>,
+    /// One bit a term: the usual value adds to the score, withholds it, is true or counts as recorded, so that the term
+    /// is looked at for everybody.
+    always: Vec<u64>,
+}
+
+impl Usual {
+    fn new(models: &[Model], evaluator: &Evaluator, availability: &Availability) -> Usual {
+        let mut of_node: Vec<Vec<(u16, u16)>> = vec![Vec::new(); evaluator.plan.nodes.len()];
+        let mut usual = Usual { starts: vec![0], places: Vec::new(), models: Vec::new() };
+        for (number, model) in models.iter().enumerate() {
+            let nodes = &evaluator.plan.models[number].terms;
+            let mut always = vec![0u64; model.terms.len().div_ceil(64)];
+            for (place, (&node, term)) in nodes.iter().zip(&model.terms).enumerate() {
+                of_node[node].push((number as u16, place as u16));
+                let value = evaluator.usual[node];
+                let withholds = value.is_missing() && term.when_missing == WhenMissing::NotScored;
+                let speaks = value.is_true() || availability.is_recorded(number, place, value);
+                always[place / 64] |= u64::from(withholds || speaks) << (place % 64);
+            }
+            let values = nodes.iter().map(|&node| evaluator.usual[node]).collect();
+            usual.models.push(UsualTerms { values, always });
+        }
+        for places in of_node {
+            usual.places.extend(places);
+            usual.starts.push(usual.places.len() as u32);
+        }
+        usual
+    }
+}
+
+/// What a thread needs to score people one after another.
+struct Desk {
+    scratch: Scratch,
+    /// By model: one bit a term that is looked at for the person at hand.
+    listed: Vec<Vec<u64>>,
+    /// Zero between people.
+    contributions: Vec<Nano>,
+}
+
+impl Desk {
+    /// Lists the terms that may be otherwise than usual for the person who was evaluated last.
+    fn list(&mut self, usual: &Usual, evaluator: &Evaluator) {
+        for (listed, model) in self.listed.iter_mut().zip(&usual.models) {
+            listed.copy_from_slice(&model.always);
+        }
+        for node in self.scratch.worked_out() {
+            if self.scratch.values[node] != evaluator.usual[node] {
+                for &(model, term) in &usual.places[usual.starts[node] as usize..usual.starts[node + 1] as usize] {
+                    self.listed[usize::from(model)][usize::from(term) / 64] |= 1 << (term % 64);
+                }
+            }
+        }
+    }
+}
+
 impl Everybody<'_> {
     /// The scores of everybody on the spine.
     ///
@@ -136,37 +210,42 @@ impl Everybody<'_> {
     /// Out: one entry a person and model, in spine order.
     pub fn score(&self, done: &(dyn Fn(u64) + Sync)) -> Scores {
         let people = self.spine.people();
+        let usual = Usual::new(self.models, self.evaluator, self.availability);
         let chunks: Vec<Scores> = (0..people.div_ceil(CHUNK))
             .into_par_iter()
             .map_init(
-                || self.evaluator.scratch(),
-                |scratch, chunk| {
+                || self.desk(&usual),
+                |desk, chunk| {
                     let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(people);
                     done(range.len() as u64);
-                    self.score_chunk(range, scratch)
+                    self.score_chunk(range, &usual, desk)
                 },
             )
             .collect();
-        let mut joined = self.nobody();
-        for chunk in chunks {
-            joined.append(chunk);
-        }
-        joined
+        Scores::joined(self.nobody(0), chunks, people)
     }
 
-    fn nobody(&self) -> Scores {
+    fn desk(&self, usual: &Usual) -> Desk {
+        let most_terms = self.models.iter().map(|model| model.terms.len()).max().unwrap_or(0);
+        Desk {
+            scratch: self.evaluator.scratch(),
+            listed: usual.models.iter().map(|model| model.always.clone()).collect(),
+            contributions: vec![Nano::ZERO; most_terms],
+        }
+    }
+
+    fn nobody(&self, room: usize) -> Scores {
         Scores {
             as_of: self.as_of,
-            standings: Vec::new(),
-            models: self.models.iter().map(ModelScores::new).collect(),
+            standings: Vec::with_capacity(room),
+            models: self.models.iter().map(|model| ModelScores::new(model, room)).collect(),
             look_ups: vec![LookUps::default(); self.evaluator.plan.measures.len()],
         }
     }
 
-    fn score_chunk(&self, people: std::ops::Range<usize>, scratch: &mut Scratch) -> Scores {
-        let mut scores = self.nobody();
-        let most_terms = self.models.iter().map(|model| model.terms.len()).max().unwrap_or(0);
-        let mut contributions = vec![Nano::ZERO; most_terms];
+    fn score_chunk(&self, people: std::ops::Range<usize>, usual: &Usual, desk: &mut Desk) -> Scores {
+        let mut scores = self.nobody(people.len());
+        let mut tallied: Vec<Vec<u64>> = vec![vec![0; self.spine.practices.len()]; self.models.len()];
         for person in people {
             let standing = self.spine.standing(person as u32, self.as_of);
             scores.standings.push(standing);
@@ -176,65 +255,88 @@ impl Everybody<'_> {
             };
             if found.is_ok() {
                 let attributes = OnSpine { spine: self.spine, person: person as u32 };
-                self.evaluator.evaluate(self.timelines.of(person as u32), &attributes, self.as_of, scratch);
+                let events = self.timelines.of(person as u32);
+                self.evaluator.evaluate(events, &attributes, self.as_of, &mut desk.scratch);
+                desk.list(usual, self.evaluator);
             }
             for (number, out) in scores.models.iter_mut().enumerate() {
-                match found {
-                    Err(reason) => out.leave_out(&self.models[number], reason),
-                    Ok(found) if self.models[number].is_scored() => {
-                        self.take_score(number, found, scratch, &mut contributions, out);
+                let is_tallied = match found {
+                    Err(reason) => {
+                        out.leave_out(&self.models[number], reason);
+                        continue;
                     }
-                    Ok(found) => self.take_facts(number, found, scratch, out),
+                    Ok(found) if self.models[number].is_scored() => self.take_score(number, found, desk, out),
+                    Ok(found) => self.take_facts(number, found, &usual.models[number], desk, out),
+                };
+                if let (true, Ok(found)) = (is_tallied, found) {
+                    tallied[number][found.practice as usize] += 1;
                 }
             }
         }
-        scores.look_ups = scratch.take_look_ups();
+        for (number, out) in scores.models.iter_mut().enumerate() {
+            self.tally_others(number, &tallied[number], &usual.models[number], out);
+        }
+        scores.look_ups = desk.scratch.take_look_ups();
         scores
     }
 
-    fn take_facts(&self, number: usize, found: Found, scratch: &Scratch, out: &mut ModelScores) {
-        for (place, &node) in self.evaluator.plan.models[number].terms.iter().enumerate() {
-            let value = scratch.values[node];
+    fn take_facts(&self, number: usize, found: Found, usual: &UsualTerms, desk: &Desk, out: &mut ModelScores) -> bool {
+        for (place, fact) in out.facts.iter_mut().enumerate() {
+            let is_unknown = self.availability.is_unavailable(number, found.practice, place);
+            fact.push(in_thousandths(if is_unknown { Micro::MISSING } else { usual.values[place] }));
+        }
+        let nodes = &self.evaluator.plan.models[number].terms;
+        for place in ones(&desk.listed[number]) {
+            let value = desk.scratch.values[nodes[place]];
             self.tally(number, found, place, value, out);
             // What was seen stands; where a feed does not cover the person, nothing seen is not published as none.
             let is_unknown = self.availability.is_unavailable(number, found.practice, place) && !value.is_true();
-            out.facts[place].push(in_thousandths(if is_unknown { Micro::MISSING } else { value }));
+            let last = out.facts[place].last_mut().expect("pushed above");
+            *last = in_thousandths(if is_unknown { Micro::MISSING } else { value });
         }
+        true
     }
 
-    fn take_score(
-        &self,
-        number: usize,
-        found: Found,
-        scratch: &Scratch,
-        contributions: &mut [Nano],
-        out: &mut ModelScores,
-    ) {
+    fn take_score(&self, number: usize, found: Found, desk: &mut Desk, out: &mut ModelScores) -> bool {
         let model = &self.models[number];
-        let terms = &self.evaluator.plan.models[number].terms;
-        let contributions = &mut contributions[..model.terms.len()];
+        let nodes = &self.evaluator.plan.models[number].terms;
+        let Desk { scratch, listed, contributions } = desk;
+        let places = || ones(&listed[number]);
         let result = match self.outside_population(number, found, scratch) {
             Some(reason) => Err(reason),
-            None => sum_into(model, |place| scratch.values[terms[place]], contributions)
+            None => sum_of(model, places(), |place| scratch.values[nodes[place]], contributions)
                 .map_err(|place| Reason::Missing(place as u16)),
         };
         let mut observed = 0;
         if result.is_ok() {
-            for (place, &node) in terms.iter().enumerate() {
-                observed += u16::from(self.tally(number, found, place, scratch.values[node], out));
+            for place in places() {
+                observed += u16::from(self.tally(number, found, place, scratch.values[nodes[place]], out));
             }
         }
         out.observed.push(observed);
-        out.reasons.push(if result.is_ok() { top_reasons(contributions) } else { [None; REASONS] });
+        out.reasons.push(if result.is_ok() { top_reasons(contributions, places()) } else { [None; REASONS] });
         out.linear_predictors.push(result);
+        places().for_each(|place| contributions[place] = Nano::ZERO);
+        result.is_ok()
     }
 
     /// Counts a term's value; returns whether it was observed.
     fn tally(&self, number: usize, found: Found, place: usize, value: Micro, out: &mut ModelScores) -> bool {
-        let observed = self.availability.is_observed(number, found.practice, place, value);
-        let unavailable = self.availability.is_unavailable(number, found.practice, place);
-        out.terms[place].take(value, observed, unavailable);
+        let observed = self.availability.is_recorded(number, place, value)
+            && !self.availability.is_unavailable(number, found.practice, place);
+        out.terms[place].take(value, observed);
         observed
+    }
+
+    /// Counts, for every term, the people who were not looked at one by one, and those to whom it was unavailable.
+    fn tally_others(&self, number: usize, tallied: &[u64], usual: &UsualTerms, out: &mut ModelScores) {
+        let people: u64 = tallied.iter().sum();
+        for (place, term) in out.terms.iter_mut().enumerate() {
+            term.take_others(people - term.people, usual.values[place]);
+            let is_unavailable = |practice: &usize| self.availability.is_unavailable(number, *practice as u32, place);
+            let practices = (0..tallied.len()).filter(|practice| tallied[*practice] > 0).filter(is_unavailable);
+            term.unavailable = practices.map(|practice| tallied[practice]).sum();
+        }
     }
 
     fn outside_population(&self, number: usize, found: Found, scratch: &Scratch) -> Option<Reason> {
@@ -265,30 +367,57 @@ struct Found {
 }
 
 impl Scores {
-    fn append(&mut self, chunk: Scores) {
-        self.standings.extend(chunk.standings);
-        for (all, part) in self.models.iter_mut().zip(chunk.models) {
-            all.linear_predictors.extend(part.linear_predictors);
-            all.reasons.extend(part.reasons);
-            all.observed.extend(part.observed);
-            all.facts.iter_mut().zip(part.facts).for_each(|(all, part)| all.extend(part));
-            all.terms.iter_mut().zip(&part.terms).for_each(|(all, part)| all.add(part));
+    /// The chunks one after another, put together a column at a time on all threads.
+    fn joined(mut all: Scores, mut chunks: Vec<Scores>, people: usize) -> Scores {
+        all.standings = Vec::with_capacity(people);
+        for chunk in &mut chunks {
+            all.standings.append(&mut chunk.standings);
+            for (all, part) in all.look_ups.iter_mut().zip(&chunk.look_ups) {
+                all.done += part.done;
+                all.missed += part.missed;
+            }
         }
-        for (all, part) in self.look_ups.iter_mut().zip(chunk.look_ups) {
-            all.done += part.done;
-            all.missed += part.missed;
+        let mut by_model: Vec<Vec<ModelScores>> = all.models.iter().map(|_| Vec::with_capacity(chunks.len())).collect();
+        for chunk in chunks {
+            by_model.iter_mut().zip(chunk.models).for_each(|(parts, part)| parts.push(part));
         }
+        let join = |(all, parts): (&mut ModelScores, Vec<ModelScores>)| all.join(parts, people);
+        all.models.par_iter_mut().zip(by_model).for_each(join);
+        all
     }
 }
 
 impl ModelScores {
-    fn new(model: &Model) -> ModelScores {
-        let facts = if model.kind == Kind::Facts { model.terms.len() } else { 0 };
+    fn new(model: &Model, room: usize) -> ModelScores {
+        let (facts, scored) = match model.kind == Kind::Facts {
+            true => (model.terms.len(), 0),
+            false => (0, room),
+        };
         ModelScores {
-            facts: vec![Vec::new(); facts],
+            linear_predictors: Vec::with_capacity(scored),
+            reasons: Vec::with_capacity(scored),
+            observed: Vec::with_capacity(scored),
+            facts: (0..facts).map(|_| Vec::with_capacity(room)).collect(),
             terms: vec![TermTally::NOBODY; model.terms.len()],
-            ..ModelScores::default()
         }
+    }
+
+    fn join(&mut self, mut parts: Vec<ModelScores>, people: usize) {
+        if self.facts.is_empty() {
+            self.linear_predictors.reserve_exact(people);
+            self.reasons.reserve_exact(people);
+            self.observed.reserve_exact(people);
+        }
+        for part in &mut parts {
+            self.linear_predictors.append(&mut part.linear_predictors);
+            self.reasons.append(&mut part.reasons);
+            self.observed.append(&mut part.observed);
+            self.terms.iter_mut().zip(&part.terms).for_each(|(all, part)| all.add(part));
+        }
+        self.facts.par_iter_mut().enumerate().for_each(|(place, fact)| {
+            fact.reserve_exact(people);
+            parts.iter().for_each(|part| fact.extend_from_slice(&part.facts[place]));
+        });
     }
 
     fn leave_out(&mut self, model: &Model, reason: Reason) {
