@@ -103,7 +103,12 @@ impl Month {
     /// # Boundaries
     /// Births are known to the month and taken as its first day, so a person turns a year older on the first of it.
     pub fn age_years_on(self, day: Day) -> i32 {
-        (day.month().0 - self.0).div_euclid(12)
+        self.age_years_in(day.month())
+    }
+
+    /// As [`Month::age_years_on`], on any day of a month.
+    pub fn age_years_in(self, month: Month) -> i32 {
+        (month.0 - self.0).div_euclid(12)
     }
 }
 

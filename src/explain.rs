@@ -104,7 +104,7 @@ pub struct PublishedRun {
     manifest: Json,
     quality: Json,
     /// The person's row of `scores.parquet`, if there is one.
-    row: Option<Published>,
+    row: Option<Published<'static>>,
     not_scored: Vec<(String, String)>,
     /// By model: linear predictors of all, from the highest down.
     ranking: BTreeMap<String, Vec<i64>>,
@@ -216,7 +216,7 @@ fn for_each_batch(path: &Path, mut each: impl FnMut(RecordBatch) -> Result<()>) 
     Ok(())
 }
 
-fn row_of(batch: &RecordBatch, row: usize) -> Result<Vec<PublishedColumn>> {
+fn row_of(batch: &RecordBatch, row: usize) -> Result<Vec<PublishedColumn<'static>>> {
     let schema = batch.schema();
     let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
         let values = match field.data_type() {
@@ -231,7 +231,7 @@ fn row_of(batch: &RecordBatch, row: usize) -> Result<Vec<PublishedColumn>> {
             }
             other => bail!("column \"{}\" of scores.parquet has type {other}", field.name()),
         };
-        Ok(PublishedColumn { name: field.name().clone(), values })
+        Ok(PublishedColumn::given(field.name(), values))
     });
     columns.collect()
 }
@@ -497,8 +497,8 @@ pub fn why_not(prepared: &Prepared, run: &PublishedRun, cohort: &str) -> Result<
             ..rule.clone()
         };
         let holds = !alone.members(&table)?.is_empty();
-        let values = row.columns.iter().filter(|column| mentions(&condition, &column.name));
-        let values = values.map(|column| (column.name.clone(), column.values.cell(0))).collect();
+        let names = row.columns.iter().map(|column| &column.name).filter(|name| mentions(&condition, name));
+        let values = names.filter_map(|name| Some((name.clone(), row.column(name)?.cell(0)))).collect();
         held.push(ConditionHeld { condition, holds, values });
     }
     Ok(held)

@@ -1,11 +1,13 @@
 //! The published columns: one row per registered person, as cohort rules and `scores.parquet` see them.
 
+use std::sync::OnceLock;
+
 use anyhow::Result;
 use polars::prelude::DataFrame;
-use rayon::prelude::*;
 
 use crate::ingest::register::Practices;
 use crate::model::{Kind, Model, Sex, Term};
+use crate::number::Nano;
 use crate::person::{Spine, Standing, WordColumn};
 use crate::score::fidelity::{Availability, Grade};
 use crate::score::people::Scores;
@@ -22,32 +24,52 @@ pub enum Values {
     Decimal(Vec<Option<f64>>),
 }
 
-#[derive(Debug, Clone)]
-pub struct PublishedColumn {
+/// One column: how it is made, and its values once somebody asked for them.
+pub struct PublishedColumn<'a> {
     pub name: String,
-    pub values: Values,
+    pub source: Source<'a>,
+    values: OnceLock<Values>,
 }
 
+/// How a column is made of people, so that a file can be written without laying the values out first.
+pub enum Source<'a> {
+    Text(Box<dyn Fn(u32) -> Option<&'a str> + Send + Sync + 'a>),
+    /// Words of which there are few, and the place of each person's among them: [`WordColumn::MISSING`] for none.
+    Words(Vec<&'a str>, Fill<'a, u32>),
+    /// [`NO_NUMBER`] where there is none.
+    Whole(Fill<'a, i64>),
+    /// A whole number, [`NO_NUMBER`] where there is none, and the decimal that it stands for.
+    Decimal(Fill<'a, i64>, Box<dyn Fn(i64) -> f64 + Send + Sync + 'a>),
+    /// Laid out already.
+    Made(Values),
+}
+
+/// Adds something for each of these people.
+pub type Fill<'a, T> = Box<dyn Fn(&[u32], &mut Vec<T>) + Send + Sync + 'a>;
+
+/// What stands for no number.
+pub const NO_NUMBER: i64 = i64::MIN;
+
 /// The people who are published, and their columns.
-pub struct Published {
+pub struct Published<'a> {
     /// Their numbers on the spine, in order.
     pub people: Vec<u32>,
-    pub columns: Vec<PublishedColumn>,
+    pub columns: Vec<PublishedColumn<'a>>,
 }
 
 /// Columns of everybody who is registered on the as-of day.
-pub fn published_columns(
-    models: &[Model],
-    spine: &Spine,
-    practices: &Practices,
-    scores: &Scores,
-    strata: &[Strata],
-    availability: &Availability,
-) -> Published {
+pub fn published_columns<'a>(
+    models: &'a [Model],
+    spine: &'a Spine,
+    practices: &'a Practices,
+    scores: &'a Scores,
+    strata: &'a [Strata],
+    availability: &'a Availability,
+) -> Published<'a> {
     let registered = |standing: &Standing| matches!(standing, Standing::Registered { .. });
     let standings = scores.standings.iter().enumerate().filter(|(_, standing)| registered(standing));
     let people: Vec<u32> = standings.map(|(person, _)| person as u32).collect();
-    let making = Making { spine, practices, scores, availability, people: &people };
+    let making = Making { spine, practices, scores, availability };
     let mut columns = making.about_people();
     for (number, model) in models.iter().enumerate() {
         match model.kind {
@@ -55,7 +77,6 @@ pub fn published_columns(
             _ => columns.extend(making.scores(number, model, &strata[number])),
         }
     }
-    let columns = columns.into_par_iter().map(|(name, make)| PublishedColumn { name, values: make() }).collect();
     Published { people, columns }
 }
 
@@ -66,31 +87,80 @@ struct Making<'a> {
     practices: &'a Practices,
     scores: &'a Scores,
     availability: &'a Availability,
-    people: &'a [u32],
 }
 
-/// A column's name, and how to make it.
-type Column<'a> = (String, Box<dyn Fn() -> Values + Send + Sync + 'a>);
+impl<'a> PublishedColumn<'a> {
+    fn new(name: &str, source: Source<'a>) -> PublishedColumn<'a> {
+        PublishedColumn { name: name.to_owned(), source, values: OnceLock::new() }
+    }
+
+    /// A column whose values are there.
+    pub fn given(name: impl Into<String>, values: Values) -> PublishedColumn<'static> {
+        PublishedColumn { name: name.into(), source: Source::Made(values), values: OnceLock::new() }
+    }
+
+    /// The values of these people, who are all that are published; laid out when they are first asked for.
+    fn laid_out(&self, people: &[u32]) -> &Values {
+        self.values.get_or_init(|| match &self.source {
+            Source::Made(values) => values.clone(),
+            Source::Text(text) => Values::Text(people.iter().map(|&p| text(p).map(str::to_owned)).collect()),
+            Source::Words(words, fill) => {
+                let places = filled(fill, people);
+                Values::Words(WordColumn::new(places.into_iter().map(|place| words.get(place as usize).copied())))
+            }
+            Source::Whole(fill) => Values::Whole(filled(fill, people).into_iter().map(known).collect()),
+            Source::Decimal(fill, decimal) => {
+                Values::Decimal(filled(fill, people).into_iter().map(|number| known(number).map(decimal)).collect())
+            }
+        })
+    }
+}
+
+/// What a column holds of these people.
+pub fn filled<T>(fill: &Fill<T>, people: &[u32]) -> Vec<T> {
+    let mut out = Vec::with_capacity(people.len());
+    fill(people, &mut out);
+    out
+}
+
+fn known(number: i64) -> Option<i64> {
+    (number != NO_NUMBER).then_some(number)
+}
+
+/// As many places as there are people; [`WordColumn::MISSING`] for none.
+fn fill<'a, T: 'a>(value: impl Fn(u32) -> T + Send + Sync + 'a) -> Fill<'a, T> {
+    Box::new(move |people, out| out.extend(people.iter().map(|&person| value(person))))
+}
 
 impl<'a> Making<'a> {
-    fn text(self, name: &str, value: impl Fn(u32) -> Option<String> + Send + Sync + 'a) -> Column<'a> {
-        let make = move || Values::Text(self.people.iter().map(|&person| value(person)).collect());
-        (name.to_owned(), Box::new(make))
+    fn text(self, name: &str, value: impl Fn(u32) -> Option<&'a str> + Send + Sync + 'a) -> PublishedColumn<'a> {
+        PublishedColumn::new(name, Source::Text(Box::new(value)))
     }
 
-    fn words(self, name: &str, value: impl Fn(u32) -> Option<&'a str> + Send + Sync + 'a) -> Column<'a> {
-        let make = move || Values::Words(WordColumn::new(self.people.iter().map(|&person| value(person))));
-        (name.to_owned(), Box::new(make))
+    /// `place` is that of a person's word among `words`.
+    fn words(
+        self,
+        name: &str,
+        words: Vec<&'a str>,
+        place: impl Fn(u32) -> Option<u32> + Send + Sync + 'a,
+    ) -> PublishedColumn<'a> {
+        let place = move |person| place(person).unwrap_or(WordColumn::MISSING);
+        PublishedColumn::new(name, Source::Words(words, fill(place)))
     }
 
-    fn whole(self, name: &str, value: impl Fn(u32) -> Option<i64> + Send + Sync + 'a) -> Column<'a> {
-        let make = move || Values::Whole(self.people.iter().map(|&person| value(person)).collect());
-        (name.to_owned(), Box::new(make))
+    fn whole(self, name: &str, value: impl Fn(u32) -> Option<i64> + Send + Sync + 'a) -> PublishedColumn<'a> {
+        PublishedColumn::new(name, Source::Whole(fill(move |person| value(person).unwrap_or(NO_NUMBER))))
     }
 
-    fn decimal(self, name: &str, value: impl Fn(u32) -> Option<f64> + Send + Sync + 'a) -> Column<'a> {
-        let make = move || Values::Decimal(self.people.iter().map(|&person| value(person)).collect());
-        (name.to_owned(), Box::new(make))
+    /// `number` is what `decimal` makes a decimal of.
+    fn decimal(
+        self,
+        name: &str,
+        number: impl Fn(u32) -> Option<i64> + Send + Sync + 'a,
+        decimal: impl Fn(i64) -> f64 + Send + Sync + 'a,
+    ) -> PublishedColumn<'a> {
+        let number = move |person| number(person).unwrap_or(NO_NUMBER);
+        PublishedColumn::new(name, Source::Decimal(fill(number), Box::new(decimal)))
     }
 
     fn practice_number(self, person: u32) -> Option<u32> {
@@ -100,68 +170,81 @@ impl<'a> Making<'a> {
         }
     }
 
-    fn practice(self, person: u32) -> Option<&'a str> {
-        self.practice_number(person).map(|practice| self.spine.practices[practice as usize].as_str())
+    /// A column of the practices' table, for each person that of the practice.
+    fn of_practice(self, name: &'a str) -> PublishedColumn<'a> {
+        let of = |practice: &String| self.practices.value(practice, name);
+        let column = WordColumn::new(self.spine.practices.iter().map(of));
+        let mut words: Vec<&'a str> = self.spine.practices.iter().filter_map(of).collect();
+        words.sort_unstable();
+        words.dedup();
+        self.words(name, words, move |person| Some(column.places[self.practice_number(person)? as usize]))
     }
 
-    fn about_people(self) -> Vec<Column<'a>> {
+    fn about_people(self) -> Vec<PublishedColumn<'a>> {
         let spine = self.spine;
+        let all = |column: &'a WordColumn| column.words.iter().map(String::as_str).collect();
+        let practices = spine.practices.iter().map(String::as_str).collect();
         let mut columns = vec![
-            self.text("person", move |person| Some(spine.ids[person as usize].0.to_string())),
-            self.words("practice", move |person| self.practice(person)),
+            self.text("person", move |person| Some(&*spine.ids[person as usize].0)),
+            self.words("practice", practices, move |person| self.practice_number(person)),
         ];
-        for name in &self.practices.columns {
-            columns.push(self.words(name, move |person| self.practices.value(self.practice(person)?, name)));
-        }
-        columns.push(self.words("area", move |person| spine.areas.of(person)));
-        columns.push(self.words("sex", move |person| match spine.sexes[person as usize]? {
-            Sex::Male => Some("male"),
-            Sex::Female => Some("female"),
+        columns.extend(self.practices.columns.iter().map(|name| self.of_practice(name)));
+        columns.push(self.words("area", all(&spine.areas), move |person| Some(spine.areas.places[person as usize])));
+        columns.push(self.words("sex", vec!["female", "male"], move |person| {
+            Some(match spine.sexes[person as usize]? {
+                Sex::Female => 0,
+                Sex::Male => 1,
+            })
         }));
         for (name, words) in &spine.words {
-            columns.push(self.words(name, move |person| words.of(person)));
+            columns.push(self.words(name, all(words), move |person| Some(words.places[person as usize])));
         }
-        columns.push(self.whole("age_years", move |person| {
-            Some(spine.births[person as usize]?.age_years_on(self.scores.as_of).into())
-        }));
+        let month = self.scores.as_of.month();
+        columns.push(
+            self.whole("age_years", move |person| Some(spine.births[person as usize]?.age_years_in(month).into())),
+        );
         for (name, numbers) in &spine.numbers {
-            columns.push(self.decimal(name, move |person| thousandths(numbers[person as usize])));
+            columns.push(self.decimal(name, move |person| thousandths(numbers[person as usize]), from_thousandths));
         }
         columns
     }
 
-    fn facts(self, number: usize, model: &'a Model) -> Vec<Column<'a>> {
+    fn facts(self, number: usize, model: &'a Model) -> Vec<PublishedColumn<'a>> {
         let terms = model.terms.iter().zip(&self.scores.models[number].facts).zip(model.whole_terms());
         let column = move |((term, facts), is_whole): ((&'a Term, &'a Vec<i32>), bool)| match is_whole {
-            true => self.whole(&term.name, move |person| {
-                thousandths(facts[person as usize]).map(|_| i64::from(facts[person as usize] / 1_000))
-            }),
-            false => self.decimal(&term.name, move |person| thousandths(facts[person as usize])),
+            true => self.whole(&term.name, move |person| Some(thousandths(facts[person as usize])? / 1_000)),
+            false => self.decimal(&term.name, move |person| thousandths(facts[person as usize]), from_thousandths),
         };
         terms.map(column).collect()
     }
 
-    fn scores(self, number: usize, model: &'a Model, strata: &'a Strata) -> Vec<Column<'a>> {
+    fn scores(self, number: usize, model: &'a Model, strata: &'a Strata) -> Vec<PublishedColumn<'a>> {
         let of = &self.scores.models[number];
-        let lp = move |person: u32| of.linear_predictors[person as usize].ok();
+        let lp = move |person: u32| of.linear_predictors[person as usize].ok().map(|lp| lp.0);
         let name = |suffix: &str| format!("{}{suffix}", model.id);
         let unavailable = move |person: u32| {
             lp(person)?;
             Some(self.availability.unavailable(number, self.practice_number(person)?))
         };
-        let bands = model.bands.names();
+        let grades = Grade::ALL.map(Grade::name).to_vec();
+        let grade_of = move |practice: usize| {
+            let unavailable = self.availability.unavailable(number, practice as u32);
+            Grade::of(unavailable.into(), model.terms.len()) as u32
+        };
+        let of_practice: Vec<u32> = (0..self.spine.practices.len()).map(grade_of).collect();
         let mut columns = vec![
-            self.decimal(&name(""), move |person| lp(person).map(|lp| published(model, lp))),
-            self.whole(&name("_linear_predictor"), move |person| lp(person).map(|lp| lp.0)),
+            self.decimal(&name(""), lp, move |lp| published(model, Nano(lp))),
+            self.whole(&name("_linear_predictor"), lp),
             self.whole(&name("_rank"), move |person| strata.ranks[person as usize].map(i64::from)),
         ];
-        if !bands.is_empty() {
-            columns.push(self.words(&name("_band"), move |person| {
-                strata.bands[person as usize].map(|band| bands[usize::from(band)])
+        if !model.bands.names().is_empty() {
+            columns.push(self.words(&name("_band"), model.bands.names(), move |person| {
+                strata.bands[person as usize].map(u32::from)
             }));
         }
-        columns.push(self.words(&name("_fidelity"), move |person| {
-            unavailable(person).map(|terms| Grade::of(terms.into(), model.terms.len()).name())
+        columns.push(self.words(&name("_fidelity"), grades, move |person| {
+            lp(person)?;
+            Some(of_practice[self.practice_number(person)? as usize])
         }));
         columns.push(self.whole(&name("_terms_observed"), move |person| {
             unavailable(person).map(|_| of.observed[person as usize].into())
@@ -172,11 +255,15 @@ impl<'a> Making<'a> {
 }
 
 /// A number that is kept in thousandths; `i32::MIN` is missing.
-fn thousandths(number: i32) -> Option<f64> {
-    (number != i32::MIN).then(|| f64::from(number) / 1e3)
+fn thousandths(number: i32) -> Option<i64> {
+    (number != i32::MIN).then_some(number.into())
 }
 
-impl Published {
+fn from_thousandths(number: i64) -> f64 {
+    number as f64 / 1e3
+}
+
+impl Published<'_> {
     /// A table that SQL runs over: the number of each row, and the columns that `is_asked` for.
     pub fn table(&self, is_asked: impl Fn(&str) -> bool) -> Result<DataFrame> {
         let mut columns: Vec<polars::prelude::Column> = Vec::with_capacity(self.columns.len() + 1);
@@ -184,9 +271,10 @@ impl Published {
             .push(polars::prelude::Column::new(super::ROW.into(), (0..self.people.len() as u32).collect::<Vec<u32>>()));
         for column in self.columns.iter().filter(|column| is_asked(&column.name)) {
             let name = column.name.as_str().into();
-            columns.push(match &column.values {
+            let values = column.laid_out(&self.people);
+            columns.push(match values {
                 Values::Words(_) => {
-                    let words: Vec<Option<&str>> = (0..self.people.len()).map(|row| column.values.text(row)).collect();
+                    let words: Vec<Option<&str>> = (0..self.people.len()).map(|row| values.text(row)).collect();
                     polars::prelude::Column::new(name, words)
                 }
                 Values::Text(values) => polars::prelude::Column::new(
@@ -201,7 +289,7 @@ impl Published {
     }
 
     pub fn column(&self, name: &str) -> Option<&Values> {
-        self.columns.iter().find(|column| column.name == name).map(|column| &column.values)
+        self.columns.iter().find(|column| column.name == name).map(|column| column.laid_out(&self.people))
     }
 }
 

@@ -5,6 +5,7 @@
 //! class where it is made. Nothing here computes a score.
 
 pub mod disclosure;
+pub mod encode;
 pub mod figures;
 pub mod last;
 pub mod lists;

@@ -4,19 +4,19 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::Result;
-use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow_schema::{DataType, Field, Schema};
+use hashbrown::HashMap;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
 use super::OutputFile;
-use crate::cohort::columns::{Published, PublishedColumn, Values};
+use super::encode::{self, Chunk, Dictionary, Encoder, MISSING};
+use crate::cohort::columns::{NO_NUMBER, Published, PublishedColumn, Source, Values, filled};
 use crate::model::Model;
 use crate::person::Spine;
-use crate::score::people::{Reason, Scores};
+use crate::score::people::{REASONS, Reason, Scores};
 
 /// Rows in a row group, which are laid out in memory at once.
 const ROWS: usize = 1 << 17;
@@ -24,23 +24,19 @@ const ROWS: usize = 1 << 17;
 /// A column that is still to be laid out, a range of rows at a time.
 struct Lazy<'a> {
     field: Field,
-    array: Box<dyn Fn(Range<usize>) -> ArrayRef + Sync + 'a>,
+    values: Box<dyn Fn(Range<usize>) -> encode::Values + Sync + 'a>,
 }
 
 /// `scores.parquet`: everybody who is registered, with every score.
 pub fn scores(published: &Published, models: &[Model], scores: &Scores) -> Result<OutputFile> {
-    let mut columns: Vec<Lazy> = published
-        .columns
-        .iter()
-        .map(|column| Lazy { field: field(column), array: Box::new(|rows| array(column, rows)) })
-        .collect();
+    let mut columns: Vec<Lazy> = published.columns.iter().map(|column| lazy(column, &published.people)).collect();
     for (number, model) in models.iter().enumerate().filter(|(_, model)| model.is_scored()) {
-        let words = move |rows: Range<usize>| -> ArrayRef {
-            let people = published.people[rows].iter();
-            Arc::new(people.map(|&person| reasons_in_words(model, scores, number, person)).collect::<StringArray>())
+        let values = move |rows: Range<usize>| {
+            let keys = published.people[rows].iter().map(|&person| reasons_key(scores, number, person));
+            distinct(keys, |key, dictionary| dictionary.push_text(&words_of_key(model, key)))
         };
         let field = Field::new(format!("{}_reasons", model.id), DataType::Utf8, true);
-        columns.push(Lazy { field, array: Box::new(words) });
+        columns.push(Lazy { field, values: Box::new(values) });
     }
     Ok(OutputFile::new("scores.parquet", parquet(&columns, published.people.len())?))
 }
@@ -48,70 +44,160 @@ pub fn scores(published: &Published, models: &[Model], scores: &Scores) -> Resul
 /// One line of `not_scored.parquet`: person, model and reason.
 type Missing = (u32, u16, Reason);
 
-/// `not_scored.parquet`: everybody without a score of some model, and why.
+/// `not_scored.parquet`: everybody without a score of some model, and why; in order of person, then of model.
 pub fn not_scored(models: &[Model], spine: &Spine, scores: &Scores) -> Result<OutputFile> {
-    let mut rows: Vec<Missing> = Vec::new();
-    for (number, model) in models.iter().enumerate() {
-        let mut take = |person: usize, reason: Option<Reason>| {
-            rows.extend(reason.map(|reason| (person as u32, number as u16, reason)));
-        };
-        match model.is_scored() {
-            true => {
-                let results = scores.models[number].linear_predictors.iter().enumerate();
-                results.for_each(|(person, result)| take(person, result.err()));
-            }
-            false => {
-                let standings = scores.standings.iter().enumerate();
-                standings.for_each(|(person, standing)| take(person, Reason::of_standing(*standing)));
-            }
-        }
+    let people: Vec<u32> = (0..spine.people() as u32).collect();
+    let rows: Vec<Missing> = people
+        .par_iter()
+        .with_min_len(1 << 12)
+        .flat_map_iter(|&person| {
+            let reason = move |number: usize| match models[number].is_scored() {
+                true => scores.models[number].linear_predictors[person as usize].err(),
+                false => Reason::of_standing(scores.standings[person as usize]),
+            };
+            (0..models.len()).filter_map(move |number| Some((person, number as u16, reason(number)?)))
+        })
+        .collect();
+    fn column<'a>(name: &str, values: Box<dyn Fn(Range<usize>) -> encode::Values + Sync + 'a>) -> Lazy<'a> {
+        Lazy { field: Field::new(name, DataType::Utf8, false), values }
     }
-    rows.par_sort_unstable();
-    let text = |name: &str, value: fn(&Spine, &[Model], &Missing) -> String| {
-        let rows = &rows;
-        let array = move |range: Range<usize>| -> ArrayRef {
-            Arc::new(rows[range].iter().map(|row| Some(value(spine, models, row))).collect::<StringArray>())
-        };
-        Lazy { field: Field::new(name, DataType::Utf8, false), array: Box::new(array) }
-    };
+    let rows = &rows;
     let columns = [
-        text("person", |spine, _, row| spine.ids[row.0 as usize].0.to_string()),
-        text("model", |_, models, row| models[usize::from(row.1)].id.clone()),
-        text("reason", |_, models, row| row.2.words(&models[usize::from(row.1)])),
+        column("person", Box::new(move |range| neighbours(&rows[range], spine))),
+        column(
+            "model",
+            Box::new(move |range| {
+                let keys = rows[range].iter().map(|row| Some(row.1));
+                distinct(keys, |model, dictionary| dictionary.push_text(&models[usize::from(model)].id))
+            }),
+        ),
+        column(
+            "reason",
+            Box::new(move |range| {
+                let keys = rows[range].iter().map(|row| Some((row.1, row.2)));
+                distinct(keys, |(model, reason), dictionary| {
+                    dictionary.push_text(&reason.words(&models[usize::from(model)]))
+                })
+            }),
+        ),
     ];
     Ok(OutputFile::new("not_scored.parquet", parquet(&columns, rows.len())?))
 }
 
+/// The pseudonyms of rows in which a person's stand together.
+fn neighbours(rows: &[Missing], spine: &Spine) -> encode::Values {
+    let mut dictionary = Dictionary::default();
+    let mut last = None;
+    let place = |row: &Missing| {
+        if last.is_none_or(|(person, _)| person != row.0) {
+            last = Some((row.0, dictionary.push_text(&spine.ids[row.0 as usize].0)));
+        }
+        last.map_or(MISSING, |(_, place)| place)
+    };
+    let places = rows.iter().map(place).collect();
+    encode::Values::Places { places, dictionary }
+}
+
 /// A person's strongest reasons for a score, from the model's words; `None` where there is no score.
 pub fn reasons_in_words(model: &Model, scores: &Scores, number: usize, person: u32) -> Option<String> {
+    reasons_key(scores, number, person).map(|key| words_of_key(model, key))
+}
+
+/// A person's strongest reasons as one number; `None` where there is no score.
+fn reasons_key(scores: &Scores, number: usize, person: u32) -> Option<[Option<u16>; REASONS]> {
     let of = &scores.models[number];
     of.linear_predictors[person as usize].ok()?;
-    let words = of.reasons[person as usize].iter().flatten().map(|&place| {
+    Some(of.reasons[person as usize])
+}
+
+fn words_of_key(model: &Model, key: [Option<u16>; REASONS]) -> String {
+    let words = key.iter().flatten().map(|&place| {
         let term = &model.terms[usize::from(place)];
         term.reason.as_deref().unwrap_or(&term.label)
     });
-    Some(words.collect::<Vec<_>>().join("; "))
+    words.collect::<Vec<_>>().join("; ")
 }
 
-fn field(column: &PublishedColumn) -> Field {
-    let kind = match &column.values {
-        Values::Text(_) | Values::Words(_) => DataType::Utf8,
-        Values::Whole(_) => DataType::Int64,
-        Values::Decimal(_) => DataType::Float64,
-    };
-    Field::new(&column.name, kind, true)
+/// Values by what they are made from, each distinct one once, in the order in which they come.
+fn distinct<K: std::hash::Hash + Eq + Copy>(
+    keys: impl Iterator<Item = Option<K>>,
+    push: impl Fn(K, &mut Dictionary) -> u32,
+) -> encode::Values {
+    let mut dictionary = Dictionary::default();
+    // A table that is only asked, never walked.
+    let mut known: HashMap<K, u32> = HashMap::new();
+    let place =
+        |key: Option<K>| key.map_or(MISSING, |key| *known.entry(key).or_insert_with(|| push(key, &mut dictionary)));
+    let places = keys.map(place).collect();
+    encode::Values::Places { places, dictionary }
 }
 
-fn array(column: &PublishedColumn, rows: Range<usize>) -> ArrayRef {
-    match &column.values {
-        Values::Text(values) => Arc::new(values[rows].iter().map(Option::as_deref).collect::<StringArray>()),
-        Values::Words(_) => Arc::new(rows.map(|row| column.values.text(row)).collect::<StringArray>()),
-        Values::Whole(values) => Arc::new(values[rows].iter().copied().collect::<Int64Array>()),
-        Values::Decimal(values) => Arc::new(values[rows].iter().copied().collect::<Float64Array>()),
+/// Decimals of which there are more than this in a row group are not worth a dictionary.
+const DISTINCT: usize = 1 << 12;
+
+/// Decimals that are made of whole numbers: a dictionary where they are few.
+fn decimals(numbers: &[i64], decimal: &dyn Fn(i64) -> f64) -> encode::Values {
+    let mut dictionary = Dictionary::default();
+    let mut known: HashMap<i64, u32> = HashMap::new();
+    let mut places = Vec::with_capacity(numbers.len());
+    for &number in numbers {
+        if known.len() > DISTINCT {
+            break;
+        }
+        places.push(match number {
+            NO_NUMBER => MISSING,
+            _ => *known.entry(number).or_insert_with(|| dictionary.push_number(decimal(number).to_le_bytes())),
+        });
     }
+    if known.len() <= DISTINCT {
+        return encode::Values::Places { places, dictionary };
+    }
+    let there = numbers.iter().filter(|number| **number != NO_NUMBER);
+    let has_value = numbers.iter().map(|number| *number != NO_NUMBER).collect();
+    encode::Values::Decimal { numbers: there.map(|number| decimal(*number)).collect(), has_value }
 }
 
-/// The columns as a Parquet file; those of a row group are laid out and compressed on all threads.
+fn texts<'t>(texts: impl Iterator<Item = Option<&'t str>>) -> encode::Values {
+    let (mut bytes, mut has_value) = (Vec::new(), Vec::new());
+    for text in texts {
+        has_value.push(text.is_some());
+        text.iter().for_each(|text| encode::push_text(&mut bytes, text));
+    }
+    encode::Values::Text { bytes, has_value }
+}
+
+/// A published column, as it comes or as it has been laid out.
+fn lazy<'a>(column: &'a PublishedColumn, people: &'a [u32]) -> Lazy<'a> {
+    let kind = match &column.source {
+        Source::Text(_) | Source::Words(..) => DataType::Utf8,
+        Source::Whole(_) => DataType::Int64,
+        Source::Decimal(..) => DataType::Float64,
+        Source::Made(Values::Text(_) | Values::Words(_)) => DataType::Utf8,
+        Source::Made(Values::Whole(_)) => DataType::Int64,
+        Source::Made(Values::Decimal(_)) => DataType::Float64,
+    };
+    let values = move |rows: Range<usize>| match &column.source {
+        Source::Text(text) => texts(people[rows].iter().map(|&person| text(person))),
+        Source::Words(words, fill) => {
+            let dictionary = Dictionary::of_texts(words.iter().copied());
+            encode::Values::Places { places: filled(fill, &people[rows]), dictionary }
+        }
+        Source::Whole(fill) => encode::Values::Whole { numbers: filled(fill, &people[rows]), missing: NO_NUMBER },
+        Source::Decimal(fill, decimal) => decimals(&filled(fill, &people[rows]), decimal),
+        Source::Made(Values::Whole(values)) => {
+            let numbers = values[rows].iter().map(|value| value.unwrap_or(NO_NUMBER)).collect();
+            encode::Values::Whole { numbers, missing: NO_NUMBER }
+        }
+        Source::Made(Values::Decimal(values)) => {
+            let has_value = values[rows.clone()].iter().map(Option::is_some).collect();
+            encode::Values::Decimal { numbers: values[rows].iter().copied().flatten().collect(), has_value }
+        }
+        Source::Made(made) => texts(rows.map(|row| made.text(row))),
+    };
+    Lazy { field: Field::new(&column.name, kind, true), values: Box::new(values) }
+}
+
+/// The columns as a Parquet file; all column chunks are made and packed on all threads.
 fn parquet(columns: &[Lazy], rows: usize) -> Result<Vec<u8>> {
     let schema = Arc::new(Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>()));
     // No creation time and no library version in the file: equal runs give equal bytes.
@@ -119,28 +205,26 @@ fn parquet(columns: &[Lazy], rows: usize) -> Result<Vec<u8>> {
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_created_by("riskstrat".to_owned())
         .build();
-    let mut bytes = Vec::new();
-    let writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties))?;
-    let (mut file, row_groups) = writer.into_serialized_writer()?;
-    for (number, start) in (0..rows).step_by(ROWS).enumerate() {
-        let range = start..(start + ROWS).min(rows);
-        let writers = row_groups.create_column_writers(number)?;
-        let chunks: Vec<ArrowColumnChunk> = writers
-            .into_par_iter()
-            .zip(columns)
-            .map(|(mut writer, column)| {
-                for leaf in compute_leaves(&column.field, &(column.array)(range.clone()))? {
-                    writer.write(&leaf)?;
-                }
-                Ok(writer.close()?)
-            })
-            .collect::<Result<_>>()?;
+    let (mut file, _) = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?.into_serialized_writer()?;
+    let starts: Vec<usize> = (0..rows).step_by(ROWS).collect();
+    let places = starts.iter().flat_map(|&start| (0..columns.len()).map(move |column| (start, column)));
+    let places: Vec<(usize, usize)> = places.collect();
+    let descriptions = file.schema_descr();
+    let made: Vec<Chunk> = places
+        .into_par_iter()
+        .with_max_len(1)
+        .map_init(Encoder::new, |encoder, (start, column)| {
+            let values = (columns[column].values)(start..(start + ROWS).min(rows));
+            encoder.chunk(&descriptions.column(column), &values)
+        })
+        .collect::<Result<_>>()?;
+    let mut made = made.into_iter();
+    for _ in starts {
         let mut row_group = file.next_row_group()?;
-        for chunk in chunks {
-            chunk.append_to_row_group(&mut row_group)?;
+        for chunk in made.by_ref().take(columns.len()) {
+            chunk.append(&mut row_group)?;
         }
         row_group.close()?;
     }
-    file.close()?;
-    Ok(bytes)
+    Ok(file.into_inner()?)
 }

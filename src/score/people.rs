@@ -16,7 +16,7 @@ use crate::person::{Spine, Standing};
 use crate::timeline::Timelines;
 
 /// Why a person has no score.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     Died,
     NotYetBorn,
