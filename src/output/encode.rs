@@ -185,7 +185,6 @@ impl Encoder {
         let data_page_offset = packed as i64;
         let spec = writer.write_page(CompressedPage::new(data, length))?;
         writer.close()?;
-        drop(writer);
         drop(sink);
         let nulls = Some(page.nulls as u64);
         let (lowest, highest) = bounds.unzip();
