@@ -431,7 +431,32 @@ def snake(text):
     return "_".join("".join(mark if mark.isalnum() else " " for mark in text.lower()).split())
 
 
+SYSTEM_NAMES = {"SNOMED CT": "snomed", "SNOMED CT refset": "snomed", "Read v2": "read2", "CTV3": "ctv3"}
+
+
+def write_sensitive_and_opt_out_codes():
+    """What never becomes an event, and what takes a person out."""
+    sensitive, opt_outs, meaning = [], [], ""
+    for row in rows("data-standards/sensitive_and_optout_codes.csv"):
+        meaning = meaning if row["meaning"] == "as above" else row["meaning"]
+        system = SYSTEM_NAMES.get(row["system"])
+        if row["kind"] == "exclusion_refset":
+            category = snake(meaning.rpartition(": ")[2])
+            sensitive.append((system, row["code"], "exact", category, "reference set: " + meaning, ""))
+        elif row["kind"] == "type1_optout":
+            opt_outs.append((system, row["code"], "exact", "type_1_opt_out", meaning, ""))
+        elif row["kind"] == "type2_objection_retired":
+            opt_outs.append((system, row["code"], "exact", "type_2_objection_retired", meaning, ""))
+    source = source_line("data-standards/sensitive_and_optout_codes.csv")
+    write_codelist("sensitive", source + ". Here: the exclusion reference sets, by their own identifiers. Their members "
+                   "are published in the SNOMED CT UK edition and are not shipped: import them over this list.", sensitive)
+    write_codelist("opt_out_codes", source + ". Here: Type 1 opt-outs, and Type 2 objections, which became national data "
+                   "opt-outs in 2018 and are honoured through the list of those. A list of one's own can add a category "
+                   "type_1_opt_out_withdrawn.", opt_outs)
+
+
 def write_codelists():
+    write_sensitive_and_opt_out_codes()
     acsc, conditional = [], []
     for row in rows("scores/acsc_19_icd10.csv"):
         line = ("icd10", row["icd10_prefix"], "prefix", snake(row["condition"]), row["condition"].capitalize(), "")

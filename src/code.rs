@@ -291,6 +291,18 @@ impl CodeList {
         (1..=code.len()).rev().find_map(|length| self.labels.get(&(system, code[..length].into()))).map(String::as_str)
     }
 
+    /// Whether a code in normal form is on the list, whatever its category.
+    pub fn has(&self, system: System, code: &[u8]) -> bool {
+        !self.categories_of(system, code).is_empty()
+    }
+
+    /// The codes and prefixes of a category, or of all: each with its system.
+    pub fn codes_of(&self, category: Option<u32>) -> impl Iterator<Item = (System, &[u8])> {
+        let all = self.exact.iter().chain(&self.prefix);
+        let of = all.filter(move |(_, of)| category.is_none_or(|category| of.contains(&category)));
+        of.map(|((system, code), _)| (*system, &code[..]))
+    }
+
     /// Every category with each of its codes, as `icd10 F00*` where it stands for all that begin so.
     pub fn entries(&self) -> impl Iterator<Item = (String, String)> {
         let exact = self.exact.iter().map(|(key, categories)| (key, categories, ""));

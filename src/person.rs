@@ -79,6 +79,11 @@ impl WordColumn {
         WordColumn { words: words.into_iter().map(str::to_owned).collect(), places }
     }
 
+    /// The column of these people, with the words that they have.
+    fn picked(&self, people: &[u32]) -> WordColumn {
+        WordColumn::new(people.iter().map(|&person| self.of(person)))
+    }
+
     pub fn of(&self, person: u32) -> Option<&str> {
         self.words.get(self.places[person as usize] as usize).map(String::as_str)
     }
@@ -125,6 +130,40 @@ impl Spine {
         Ok(())
     }
 
+    /// Takes people out, who are in order, and leaves nothing of them but that their key is an opted-out one. Returns
+    /// the numbers that the others had, in order.
+    pub fn leave_out(&mut self, people: &[u32]) -> Vec<u32> {
+        let kept: Vec<u32> = (0..self.people() as u32).filter(|person| people.binary_search(person).is_err()).collect();
+        let mut new_numbers = vec![Keys::OPTED_OUT; self.people()];
+        kept.iter().enumerate().for_each(|(new, old)| new_numbers[*old as usize] = new as u32);
+        self.keys.renumber(&new_numbers);
+        let (mut starts, mut registrations) = (vec![0], Vec::new());
+        for &old in &kept {
+            registrations.extend_from_slice(self.registrations_of(old));
+            starts.push(registrations.len() as u32);
+        }
+        let practices =
+            WordColumn::new(registrations.iter().map(|period| Some(&*self.practices[period.practice as usize])));
+        for (period, place) in registrations.iter_mut().zip(&practices.places) {
+            period.practice = *place;
+        }
+        self.practices = practices.words;
+        (self.registration_starts, self.registrations) = (starts, registrations);
+        self.ids = kept.iter().map(|&old| self.ids[old as usize].clone()).collect();
+        self.births = picked(&self.births, &kept);
+        self.sexes = picked(&self.sexes, &kept);
+        self.deaths = picked(&self.deaths, &kept);
+        self.areas = self.areas.picked(&kept);
+        self.words.values_mut().for_each(|column| *column = column.picked(&kept));
+        self.numbers.values_mut().for_each(|column| *column = picked(column, &kept));
+        kept
+    }
+
+    fn registrations_of(&self, person: u32) -> &[Registration] {
+        let place = person as usize;
+        &self.registrations[self.registration_starts[place] as usize..self.registration_starts[place + 1] as usize]
+    }
+
     pub fn people(&self) -> usize {
         self.ids.len()
     }
@@ -168,10 +207,10 @@ impl Spine {
         if self.births[place].is_some_and(|birth| birth > as_of.month()) {
             return Standing::NotYetBorn;
         }
-        let periods =
-            &self.registrations[self.registration_starts[place] as usize..self.registration_starts[place + 1] as usize];
-        let covering =
-            periods.iter().filter(|period| period.start <= as_of && period.end.is_none_or(|end| end >= as_of));
+        let covering = self
+            .registrations_of(person)
+            .iter()
+            .filter(|period| period.start <= as_of && period.end.is_none_or(|end| end >= as_of));
         match covering.max_by_key(|period| (period.start, std::cmp::Reverse(period.practice))) {
             Some(period) => Standing::Registered { practice: period.practice, days: as_of.0 - period.start.0 },
             None => Standing::NotRegistered,
@@ -210,6 +249,12 @@ impl Keys {
         if clashes == 0 { Ok(Keys { table }) } else { Err(clashes) }
     }
 
+    fn renumber(&mut self, new_numbers: &[u32]) {
+        for (_, person) in self.table.iter_mut().filter(|(_, person)| *person != Keys::OPTED_OUT) {
+            *person = new_numbers[*person as usize];
+        }
+    }
+
     fn find(&self, key: u128) -> Found {
         match self.table.find(short_hash(key), |known| known.0 == key) {
             Some((_, Keys::OPTED_OUT)) => Found::OptedOut,
@@ -217,6 +262,10 @@ impl Keys {
             None => Found::Unknown,
         }
     }
+}
+
+fn picked<T: Copy>(column: &[T], people: &[u32]) -> Vec<T> {
+    people.iter().map(|&person| column[person as usize]).collect()
 }
 
 fn short_hash(key: u128) -> u64 {

@@ -29,9 +29,13 @@ pub fn in_words(report: &Report, shows_people: bool) -> String {
     line(
         out,
         format!(
-            "{} people on the register, {} more left out because they opted out\n",
+            "{} people on the register, {} more left out because they opted out{}\n",
             grouped(report.people),
-            grouped(report.opted_out)
+            grouped(report.opted_out + report.opted_out_by_code),
+            match report.opted_out_by_code {
+                0 => String::new(),
+                people => format!(", {} of them by a code in a GP record", grouped(people)),
+            }
         ),
     );
     line(

@@ -39,6 +39,8 @@ pub struct Settings {
     /// What is said of columns that look like identifiers.
     #[serde(default)]
     pub identifiers: identifiers::Rules,
+    #[serde(default)]
+    pub sensitive: Option<Sensitive>,
     /// The folder that relative paths start from.
     #[serde(skip)]
     pub base: PathBuf,
@@ -69,9 +71,40 @@ pub struct Source {
     pub files: Vec<String>,
     #[serde(default)]
     pub csv: Option<CsvSettings>,
+    /// What the body that sends it allows.
+    #[serde(default)]
+    pub purpose: Purpose,
     /// In place of the run's own, for this source.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// What a source may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Everything that a run makes.
+    #[default]
+    Scores,
+    /// Counts of many people, and nothing about one: no score, fact or list.
+    Aggregates,
+}
+
+impl Purpose {
+    pub fn name(self) -> &'static str {
+        match self {
+            Purpose::Scores => "scores",
+            Purpose::Aggregates => "aggregates",
+        }
+    }
+}
+
+/// Sensitive codes, which reach no event unless a legal basis is stated.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sensitive {
+    /// The law or decision that lets the codes of the list be used, in words; published with the run.
+    pub legal_basis: String,
 }
 
 /// People who opted out: a list, or the statement that the feeds come without them.
@@ -156,6 +189,10 @@ impl Settings {
         let mut names = vec!["register", "opt_outs", "practices"];
         names.extend(self.sources.iter().map(|source| source.name.as_str()));
         let mut problems = Vec::new();
+        if self.sensitive.as_ref().is_some_and(|sensitive| sensitive.legal_basis.trim().is_empty()) {
+            problems
+                .push("sensitive: legal_basis says in words which law or decision lets the codes be used".to_owned());
+        }
         for accepted in &self.identifiers.accept {
             let place = format!("identifiers.accept: source \"{}\", column \"{}\"", accepted.source, accepted.column);
             if accepted.because.trim().is_empty() {
@@ -186,6 +223,11 @@ impl Settings {
         let own = self.inputs_limits().find(|(name, _)| *name == source);
         let own = own.and_then(|(_, limits)| limits.judged_from_rows);
         own.unwrap_or_else(|| self.limits.judged_from_rows())
+    }
+
+    /// What a source, by its name, may be used for.
+    pub fn purpose(&self, source: &str) -> Purpose {
+        self.sources.iter().find(|known| known.name == source).map_or(Purpose::Scores, |source| source.purpose)
     }
 
     pub fn out_folder(&self) -> PathBuf {

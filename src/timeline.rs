@@ -19,6 +19,8 @@ pub struct Row {
 pub struct Timelines {
     people: usize,
     ranges: Vec<Range>,
+    /// Where people were taken out: the number that each of the others had when the rows were sorted.
+    numbers: Option<Vec<u32>>,
 }
 
 /// The events of a range of people, person by person.
@@ -64,6 +66,17 @@ impl Dealt {
         self.rows += 1;
     }
 
+    /// Takes out the rows of some people; how many they were.
+    pub fn remove(&mut self, is_out: impl Fn(u32) -> bool) -> u64 {
+        let before = self.rows;
+        for block in self.by_range.iter_mut().flatten() {
+            let rows = block.len();
+            block.retain(|row| !is_out(row.person));
+            self.rows -= rows - block.len();
+        }
+        (before - self.rows) as u64
+    }
+
     pub fn len(&self) -> usize {
         self.rows
     }
@@ -105,7 +118,14 @@ impl Timelines {
             let first = range * PEOPLE_IN_RANGE;
             sort_range(first as u32, PEOPLE_IN_RANGE.min(people.saturating_sub(first)), &parts, &names)
         });
-        Timelines { people, ranges: sorted.collect() }
+        Timelines { people, ranges: sorted.collect(), numbers: None }
+    }
+
+    /// The same timelines without some people, who have no events: `numbers` are those of the others, in order.
+    pub fn keep(mut self, numbers: Vec<u32>) -> Timelines {
+        self.people = numbers.len();
+        self.numbers = Some(numbers);
+        self
     }
 
     pub fn people(&self) -> usize {
@@ -118,6 +138,7 @@ impl Timelines {
 
     #[inline]
     pub fn of(&self, person: u32) -> &[Event] {
+        let person = self.numbers.as_ref().map_or(person, |numbers| numbers[person as usize]);
         let range = &self.ranges[person as usize / PEOPLE_IN_RANGE];
         let place = person as usize % PEOPLE_IN_RANGE;
         &range.events[range.starts[place] as usize..range.starts[place + 1] as usize]

@@ -38,6 +38,15 @@ pub fn check_settings(settings: &Path, over: Option<&Path>) -> Result<(), Failur
             report::grouped(input.bytes())
         );
     }
+    out_line!(
+        "  {:<16} {} codes are kept out{}",
+        "sensitive",
+        prepared.library.sensitive.codes(),
+        match &prepared.settings.sensitive {
+            Some(sensitive) => format!("; legal basis: {}", sensitive.legal_basis),
+            None => String::new(),
+        }
+    );
     for model in &prepared.models {
         out_line!("  {:<16} version {}, {} terms", model.id, model.version, model.terms.len());
     }

@@ -18,7 +18,7 @@ use super::layout::{self, FieldSystem};
 use crate::code::{Normalised, System};
 use crate::measure::plan::{Concept, Mask, StreamPlan, has_bit, set_bit};
 use crate::model::check::split_reference;
-use crate::model::library::Library;
+use crate::model::library::{Library, Sensitive};
 use crate::model::{Condition, Predicate};
 
 /// What became of a raw value of a field.
@@ -30,6 +30,8 @@ pub enum Reading {
     Malformed,
     /// Not among the values that the layout knows.
     Unknown,
+    /// On the list of sensitive codes: which one it was is not kept.
+    Sensitive,
 }
 
 /// The number of a distinct value within one [`Values`].
@@ -48,11 +50,12 @@ pub struct Values {
     pub values: Vec<(Box<[u8]>, Reading)>,
     normal: BTreeMap<(Reading, Box<[u8]>), ValueId>,
     words: BTreeMap<Vec<u8>, Box<[u8]>>,
+    sensitive: Sensitive,
     buffer: Vec<u8>,
 }
 
 impl Values {
-    pub fn new(field: &layout::Field) -> Values {
+    pub fn new(field: &layout::Field, sensitive: &Sensitive) -> Values {
         let meanings = field.values.iter().flat_map(|(word, raws)| raws.iter().map(move |raw| (word, raw)));
         let mut words: BTreeMap<Vec<u8>, Box<[u8]>> =
             meanings.map(|(word, raw)| (comparable(field, raw.as_bytes()), word.as_bytes().into())).collect();
@@ -67,6 +70,7 @@ impl Values {
             values: vec![(Box::default(), Reading::Blank)],
             normal: BTreeMap::from([((Reading::Blank, Box::default()), BLANK)]),
             words,
+            sensitive: sensitive.clone(),
             buffer: Vec::new(),
         }
     }
@@ -123,6 +127,7 @@ impl Values {
             };
         };
         match system.normalise(raw, &mut self.buffer) {
+            Normalised::Code if self.sensitive.has(system, &self.buffer) => (Box::default(), Reading::Sensitive),
             Normalised::Code => {
                 let kept = self.buffer.len().min(self.field.characters.unwrap_or(usize::MAX));
                 (self.buffer[..kept].into(), Reading::Value)
@@ -165,8 +170,8 @@ pub struct ValueReader {
 }
 
 impl ValueReader {
-    pub fn new(field: &layout::Field) -> ValueReader {
-        ValueReader { values: Values::new(field), dictionary: KnownDictionary::default() }
+    pub fn new(field: &layout::Field, sensitive: &Sensitive) -> ValueReader {
+        ValueReader { values: Values::new(field, sensitive), dictionary: KnownDictionary::default() }
     }
 
     /// The value of each row.

@@ -30,11 +30,17 @@ pub enum Rule {
     UnknownCode,
     NoProvider,
     NoPractice,
+    /// The person has opted out by a code in a GP record.
+    OptedOutByCode,
+    /// Its code is on the list of sensitive codes.
+    Sensitive,
+    /// The source may be used for aggregates only.
+    PurposeOfSource,
 }
 
 impl Rule {
     /// In the order in which they are declared.
-    pub const ALL: [Rule; 14] = [
+    pub const ALL: [Rule; 17] = [
         Rule::NotAskedFor,
         Rule::NotOfThisKind,
         Rule::NotOnRegister,
@@ -49,6 +55,9 @@ impl Rule {
         Rule::UnknownCode,
         Rule::NoProvider,
         Rule::NoPractice,
+        Rule::OptedOutByCode,
+        Rule::Sensitive,
+        Rule::PurposeOfSource,
     ];
 
     /// Whether the row breaks a rule of the data, and so goes to `rejects/`.
@@ -81,6 +90,9 @@ impl Rule {
             Rule::UnknownCode => "unknown_code",
             Rule::NoProvider => "no_provider",
             Rule::NoPractice => "no_practice",
+            Rule::OptedOutByCode => "opted_out_by_code",
+            Rule::Sensitive => "sensitive",
+            Rule::PurposeOfSource => "purpose_of_source",
         }
     }
 
@@ -101,6 +113,9 @@ impl Rule {
             Rule::UnknownCode => "a value that the layout does not know",
             Rule::NoProvider => "no provider",
             Rule::NoPractice => "no practice",
+            Rule::OptedOutByCode => "the person has opted out by a code in a GP record",
+            Rule::Sensitive => "the code is on the list of sensitive codes",
+            Rule::PurposeOfSource => "the source may be used for aggregates only",
         }
     }
 }
@@ -122,9 +137,11 @@ pub struct Counts {
     pub rows: u64,
     pub used: u64,
     /// By rule, in the order of [`Rule::ALL`]: most rows of a GP feed are counted here, one by one.
-    dropped: [u64; Rule::ALL.len()],
+    pub(super) dropped: [u64; Rule::ALL.len()],
     /// Codes that do not have the form of their system, by field; their rows are kept without them.
     pub malformed: BTreeMap<String, u64>,
+    /// Codes on the list of sensitive codes, in rows that say more than the one code and are kept without it.
+    pub sensitive_codes: u64,
     /// Values that were not recorded and are taken as the layout's default, by name.
     pub defaulted: BTreeMap<String, u64>,
     /// Amounts that are not numbers; their rows are kept without them.
@@ -173,6 +190,7 @@ impl Counts {
         self.rows += other.rows;
         self.used += other.used;
         self.bad_amounts += other.bad_amounts;
+        self.sensitive_codes += other.sensitive_codes;
         self.dropped.iter_mut().zip(other.dropped).for_each(|(rows, more)| *rows += more);
         for (name, count) in other.defaulted {
             *self.defaulted.entry(name).or_default() += count;

@@ -14,7 +14,8 @@ use super::classify::{self, BLANK, IRRELEVANT, Reading, RowConcepts, ValueId, Va
 use super::column::{self, BAD_DAY, DayReader, KnownDictionary, NO_DAY, for_each_text};
 use super::counts::{Counts, Rule};
 use super::files::Batch;
-use super::layout::{DayColumn, FieldSystem, LayoutFile};
+use super::layout::{self, DayColumn, FieldSystem, LayoutFile};
+use super::opt_out_codes::{OptOutCodes, OptOutEntry};
 use crate::day::Day;
 use crate::event::Event;
 use crate::measure::plan::{Concept, Plan};
@@ -105,6 +106,7 @@ pub struct EventReader<'a> {
     context: Context<'a>,
     layout: &'a LayoutFile,
     shape: Shape,
+    opt_out_codes: Option<OptOutCodes>,
     threads: Vec<Mutex<Option<Thread>>>,
 }
 
@@ -218,6 +220,7 @@ struct Thread {
     key_fields: Vec<Option<ValueReader>>,
     rows: Dealt,
     candidates: Vec<Candidate>,
+    opt_outs: Vec<OptOutEntry>,
     counts: Counts,
     buffers: Buffers,
 }
@@ -245,7 +248,8 @@ impl<'a> EventReader<'a> {
     pub fn new(context: Context<'a>, layout: &'a LayoutFile) -> Option<EventReader<'a>> {
         let shape = Shape::new(layout, context.plan)?;
         let threads = (0..rayon::current_num_threads() + 1).map(|_| Mutex::new(None)).collect();
-        Some(EventReader { context, layout, shape, threads })
+        let opt_out_codes = OptOutCodes::of(context.plan, shape.stream);
+        Some(EventReader { context, layout, shape, opt_out_codes, threads })
     }
 
     /// Column names to read, and whether a file may lack them.
@@ -277,15 +281,27 @@ impl<'a> EventReader<'a> {
             recorded: layout.recorded.as_ref().map(DayReader::new),
             end: layout.end.as_ref().map(DayReader::new),
             newest: layout.duplicates.as_ref().and_then(|duplicates| duplicates.newest.as_ref()).map(DayReader::new),
-            fields: self.shape.fields.iter().map(|field| ValueReader::new(&layout.fields[field.layout])).collect(),
+            fields: self.shape.fields.iter().map(|field| self.values_of(&layout.fields[field.layout])).collect(),
             field_of_buffer: field_of_buffer(&self.shape),
             concepts: RowConcepts::new(self.shape.stream, plan, &systems),
             by_value: Vec::new(),
-            key_fields: self.shape.duplicate_key.iter().map(|part| key_field(part, layout)).collect(),
+            key_fields: self.shape.duplicate_key.iter().map(|part| self.key_field(part)).collect(),
             rows: Dealt::default(),
             candidates: Vec::new(),
+            opt_outs: Vec::new(),
             counts: Counts::default(),
             buffers: Buffers::default(),
+        }
+    }
+
+    fn values_of(&self, field: &layout::Field) -> ValueReader {
+        ValueReader::new(field, &self.context.library.sensitive)
+    }
+
+    fn key_field(&self, part: &KeyPart) -> Option<ValueReader> {
+        match part.compared {
+            Compared::Field(field) => Some(self.values_of(&self.layout.fields[field])),
+            _ => None,
         }
     }
 
@@ -297,6 +313,7 @@ impl<'a> EventReader<'a> {
         let mut candidates = Vec::new();
         for thread in threads {
             finished.counts.add(thread.counts);
+            finished.opt_outs.extend(thread.opt_outs);
             finished.parts.push((thread.concepts.concepts, thread.rows));
             candidates.push(thread.candidates);
         }
@@ -312,6 +329,10 @@ impl<'a> EventReader<'a> {
 pub struct Finished {
     pub parts: Vec<(Vec<Concept>, Dealt)>,
     pub counts: Counts,
+    /// Opt-out codes of people on the register, in no stated order.
+    pub opt_outs: Vec<OptOutEntry>,
+    /// Where an event is not a row: how many rows were used of each person.
+    pub rows_of_people: Vec<(u32, u32)>,
 }
 
 impl Finished {
@@ -463,6 +484,11 @@ impl Thread {
                                 .entry(reader.layout.fields[field.layout].name.clone())
                                 .or_default() += 1;
                         }
+                        Reading::Sensitive if field.columns.len() == 1 => {
+                            self.counts.drop_row(Rule::Sensitive);
+                            concepts[row] = DROPPED;
+                        }
+                        Reading::Sensitive => self.counts.sensitive_codes += 1,
                         _ if field.keep.as_ref().is_some_and(|keep| !keep.contains(value)) => {
                             self.counts.drop_row(Rule::NotOfThisKind);
                             concepts[row] = DROPPED;
@@ -506,6 +532,9 @@ impl Thread {
             _ => {}
         }
         let day = buffers.days[row];
+        if let Some(says) = &reader.opt_out_codes {
+            self.opt_outs.extend(says.entry(person, day, &self.concepts.concepts[concept as usize]));
+        }
         match day {
             NO_DAY => return self.counts.reject(batch.file, place, name(shape.day), Rule::NoDate),
             BAD_DAY => return self.counts.reject(batch.file, place, name(shape.day), Rule::BadDate),
@@ -560,13 +589,6 @@ fn planned_columns(shape: &Shape) -> Vec<(usize, usize, usize)> {
 fn field_of_buffer(shape: &Shape) -> Vec<usize> {
     let fields = shape.fields.iter().enumerate();
     fields.flat_map(|(reader, field)| std::iter::repeat_n(reader, field.columns.len())).collect()
-}
-
-fn key_field(part: &KeyPart, layout: &LayoutFile) -> Option<ValueReader> {
-    match part.compared {
-        Compared::Field(field) => Some(ValueReader::new(&layout.fields[field])),
-        _ => None,
-    }
 }
 
 /// One hash a row of what copies are known by; the person is told apart beside it.

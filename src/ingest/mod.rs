@@ -15,6 +15,7 @@ pub mod files;
 pub mod follow_up;
 pub mod identifiers;
 pub mod layout;
+pub mod opt_out_codes;
 pub mod parquet;
 pub mod register;
 pub mod spells;
@@ -81,6 +82,30 @@ pub fn count_unasked(input: &Input, progress: &(dyn Fn(u64) + Sync)) -> Result<F
     finished.counts.rows = rows.into_inner();
     finished.counts.drop_rows(counts::Rule::NotAskedFor, finished.counts.rows);
     Ok(finished)
+}
+
+impl Finished {
+    /// Takes out the rows of these people, who are in order, and counts them under the rule.
+    pub fn leave_out(&mut self, people: &[u32], rule: counts::Rule) {
+        let is_out = |person: u32| people.binary_search(&person).is_ok();
+        let events: u64 = self.parts.iter_mut().map(|(_, rows)| rows.remove(is_out)).sum();
+        let rows = match self.rows_of_people.is_empty() {
+            true => events,
+            false => {
+                let out = self.rows_of_people.iter().filter(|(person, _)| is_out(*person));
+                out.map(|(_, rows)| u64::from(*rows)).sum()
+            }
+        };
+        self.counts.used -= rows;
+        self.counts.drop_rows(rule, rows);
+    }
+
+    /// Only the opt-outs of the rows, all of which are counted under the rule.
+    pub fn only_opt_outs(self, rule: counts::Rule) -> Finished {
+        let mut counts = Counts { rows: self.counts.rows, ..Counts::default() };
+        counts.drop_rows(rule, self.counts.rows);
+        Finished { counts, opt_outs: self.opt_outs, ..Finished::default() }
+    }
 }
 
 /// A source whose rows are being taken, whatever its layout builds.

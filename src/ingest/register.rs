@@ -177,7 +177,7 @@ impl<'a> RegisterReader<'a> {
     }
 
     /// The spine, the counts of rows, and how many people were left out because they opted out.
-    pub fn finish(self, opted_out: &[u128]) -> Result<(Spine, Counts, u64)> {
+    pub fn finish(self, opted_out: &[u128]) -> Result<Register> {
         let collected = &mut *self.collected.lock().expect("no thread panicked");
         let (mut rows, mut counts) = std::mem::take(collected);
         let out: BTreeSet<u128> = opted_out.iter().copied().collect();
@@ -208,12 +208,13 @@ impl<'a> RegisterReader<'a> {
             );
         }
         people.par_sort_unstable_by(|one, two| one[0].id.cmp(&two[0].id));
+        let rows_of_people = people.iter().map(|rows| read(rows) as u32).collect();
         let mut spine = self.spine_of(&people);
         let all_out: Vec<u128> = out.into_iter().collect();
         if let Err(clashes) = spine.index(&all_out) {
             bail!("{clashes} pseudonyms cannot be told apart by their 128-bit keys");
         }
-        Ok((spine, counts, people_out.len() as u64))
+        Ok(Register { spine, counts, rows_of_people, opted_out: people_out.len() as u64 })
     }
 
     fn spine_of<'r>(&self, people: &[&'r [RegisterRow]]) -> Spine {
@@ -253,6 +254,16 @@ impl<'a> RegisterReader<'a> {
         }
         spine
     }
+}
+
+/// What the register came to.
+pub struct Register {
+    pub spine: Spine,
+    pub counts: Counts,
+    /// How many rows were used of each person of the spine.
+    pub rows_of_people: Vec<u32>,
+    /// How many people were left out because they are on the list of those who opted out.
+    pub opted_out: u64,
 }
 
 fn day(number: i32) -> Option<Day> {

@@ -147,7 +147,7 @@ impl<'a> SpellReader<'a> {
     fn new_thread(&self) -> Thread {
         let c = self.columns;
         let text = |null: &[String]| {
-            ValueReader::new(&Field {
+            let field = Field {
                 name: String::new(),
                 columns: Vec::new(),
                 optional: false,
@@ -156,12 +156,18 @@ impl<'a> SpellReader<'a> {
                 leading_zeros_ignored: true,
                 null: null.to_vec(),
                 values: BTreeMap::new(),
-            })
+            };
+            ValueReader::new(&field, &self.context.library.sensitive)
         };
         Thread {
             people: PersonReader::default(),
             days: [&c.admission, &c.start, &c.end, &c.discharge, &c.submitted].map(DayReader::new),
-            fields: self.layout.fields.iter().map(ValueReader::new).collect(),
+            fields: self
+                .layout
+                .fields
+                .iter()
+                .map(|field| ValueReader::new(field, &self.context.library.sensitive))
+                .collect(),
             plain: [text(&c.order_null), text(&[]), text(&[])],
             episodes: Vec::new(),
             cells: Vec::new(),
@@ -203,6 +209,8 @@ impl<'a> SpellReader<'a> {
             key(one).cmp(&key(two)).then_with(|| content(one).cmp(content(two)))
         });
         counts.used += episodes.len() as u64;
+        let rows_of_people = people_of(&episodes).into_iter();
+        let rows_of_people = rows_of_people.map(|rows| (episodes[rows.start].person, rows.len() as u32)).collect();
         let emitter = Emitter::new(&self, &values);
         let parts = people_of(&episodes).into_par_iter().with_min_len(256).fold(
             || Part::new(&emitter),
@@ -214,7 +222,7 @@ impl<'a> SpellReader<'a> {
             },
         );
         let parts = parts.map(|part| (part.concepts, part.rows)).collect();
-        Finished { parts, counts }
+        Finished { parts, counts, opt_outs: Vec::new(), rows_of_people }
     }
 }
 
@@ -352,6 +360,7 @@ impl Thread {
             match self.fields[*field].values.values[cell as usize].1 {
                 Reading::Value => self.cells.push(Cell { column: column as u16, value: cell }),
                 Reading::Blank => {}
+                Reading::Sensitive => self.counts.sensitive_codes += 1,
                 Reading::Malformed => {
                     *self.counts.malformed.entry(reader.layout.fields[*field].name.clone()).or_default() += 1;
                 }

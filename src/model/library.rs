@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
 use super::Problem;
-use crate::code::CodeList;
+use crate::code::{CodeList, System};
 use crate::number::Micro;
 
 static SHIPPED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/models");
@@ -76,6 +77,25 @@ impl Table {
     }
 }
 
+/// The codes that never become an event: their rows are dropped when they are classified.
+#[derive(Debug, Clone, Default)]
+pub struct Sensitive(Option<Arc<CodeList>>);
+
+impl Sensitive {
+    /// The code list that holds them.
+    pub const LIST: &str = "sensitive";
+
+    #[inline]
+    pub fn has(&self, system: System, code: &[u8]) -> bool {
+        self.0.as_ref().is_some_and(|list| list.has(system, code))
+    }
+
+    /// How many codes are on the list.
+    pub fn codes(&self) -> usize {
+        self.0.as_ref().map_or(0, |list| list.codes)
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     pub models: BTreeMap<String, Text>,
@@ -83,6 +103,8 @@ pub struct Library {
     pub cohorts: BTreeMap<String, Text>,
     pub code_lists: BTreeMap<String, CodeList>,
     pub tables: BTreeMap<String, Table>,
+    /// From the code list of this name; empty where a legal basis lets its codes through.
+    pub sensitive: Sensitive,
     /// Every code list and table as it was read.
     pub data_files: BTreeMap<String, Text>,
 }
@@ -129,6 +151,7 @@ impl Library {
                 _ => problems.push(format!("{file}: a file of this kind has no place in {folder}/; models, layouts and cohorts are .toml, lists and tables .csv")),
             }
         }
+        library.sensitive = Sensitive(library.code_lists.get(Sensitive::LIST).cloned().map(Arc::new));
         let problem = |what: String| Problem { file: "models".to_owned(), line: 0, what };
         if problems.is_empty() { Ok(library) } else { Err(problems.into_iter().map(problem).collect()) }
     }

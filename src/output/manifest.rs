@@ -108,6 +108,8 @@ pub struct SourceQuality {
     /// Values that were not recorded and are taken as a default, such as the start of a registration.
     pub defaulted: BTreeMap<String, u64>,
     pub bad_amounts: u64,
+    /// Codes on the list of sensitive codes, in rows that were kept without them.
+    pub sensitive_codes: u64,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -135,6 +137,7 @@ impl SourceQuality {
             malformed_codes: counts.malformed.clone(),
             defaulted: counts.defaulted.clone(),
             bad_amounts: counts.bad_amounts,
+            sensitive_codes: counts.sensitive_codes,
         }
     }
 }

@@ -255,7 +255,8 @@ impl Gatekeeper<'_> {
     }
 
     fn people(&self, last: Option<&LastRun>, judged: &mut Vec<Judged>) {
-        let (people, opted_out) = (self.counted.people, self.loaded.people.opted_out);
+        let of = &self.loaded.people;
+        let (people, opted_out) = (self.counted.people, of.opted_out + of.opted_out_by_code);
         let register = "register";
         let words = format!("the register has {} people", some(people));
         judged.push(Judged::new(
@@ -322,10 +323,13 @@ impl Gatekeeper<'_> {
         if !of.terms.iter().any(|tally| is_judged(tally.people)) {
             return judged.push(Judged::not(gate, &model.id, limit, "too few people are scored to judge by"));
         }
-        let is_dead = |(term, tally): &(&crate::model::Term, &crate::score::people::TermTally)| {
-            is_judged(tally.people) && tally.is_dead() && !limits.expects_dead(&model.id, &term.name)
+        let withheld = self.withheld_terms(model);
+        let is_dead = |(place, (term, tally)): &(usize, (&crate::model::Term, &crate::score::people::TermTally))| {
+            let is_expected = withheld[*place] || limits.expects_dead(&model.id, &term.name);
+            is_judged(tally.people) && tally.is_dead() && !is_expected
         };
-        let dead: Vec<_> = model.terms.iter().zip(&of.terms).filter(is_dead).collect();
+        let dead = model.terms.iter().zip(&of.terms).enumerate().filter(is_dead);
+        let dead: Vec<_> = dead.map(|(_, dead)| dead).collect();
         if gate.lets(dead.len() as f64, limit) {
             let words = format!("model \"{}\": {} terms are the same for everybody", model.id, some(dead.len() as u64));
             return judged.push(Judged::new(gate, &model.id, dead.len() as f64, limit, words));
@@ -337,6 +341,16 @@ impl Gatekeeper<'_> {
             );
             judged.push(Judged::new(gate, format!("{}/{}", model.id, term.name), dead.len() as f64, limit, words));
         }
+    }
+
+    /// Which terms of a model are made of nothing but streams that no score may use: those say nothing by order.
+    fn withheld_terms(&self, model: &Model) -> Vec<bool> {
+        let (plan, withheld) = (&self.loaded.plan, self.prepared.withheld_streams());
+        let is_withheld = |number: &usize| withheld.contains(&plan.streams[plan.measures[*number].stream].name);
+        let of_model = self.prepared.models.iter().position(|known| known.id == model.id);
+        let nodes = of_model.map_or(&[][..], |number| &plan.models[number].terms);
+        let measures = nodes.iter().map(|node| plan.measures_of(*node));
+        measures.map(|measures| !measures.is_empty() && measures.iter().all(is_withheld)).collect()
     }
 
     fn scored(&self, model: &Model, of: &ModelScores, last: Option<&LastRun>, judged: &mut Vec<Judged>) {

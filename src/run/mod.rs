@@ -92,6 +92,7 @@ pub struct Report {
     pub published: Vec<PathBuf>,
     pub people: u64,
     pub opted_out: u64,
+    pub opted_out_by_code: u64,
     pub sources: Vec<SourceQuality>,
     pub dates: Vec<DateReport>,
     /// Breaches that were let through, each with the gate, the figure and the limit, and why.
@@ -208,6 +209,7 @@ fn make(
         published: Vec::new(),
         people: loaded.people.spine.people() as u64,
         opted_out: loaded.people.opted_out,
+        opted_out_by_code: loaded.people.opted_out_by_code,
         rows: sources.iter().map(|source| source.rows).sum(),
         sources,
         dates,

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, anyhow};
 use rayon::prelude::*;
 
 use super::Failure;
+use crate::code::System;
 use crate::cohort::Cohort;
 use crate::cohort::columns::published_columns;
 use crate::day::Day;
@@ -16,18 +17,19 @@ use crate::ingest::events::Context;
 use crate::ingest::files::{self, InputFile};
 use crate::ingest::identifiers;
 use crate::ingest::layout::{Builds, CsvSettings, LayoutFile};
+use crate::ingest::opt_out_codes;
 use crate::ingest::register::{OptOutReader, PracticeReader, Practices, RegisterReader};
 use crate::ingest::{self, Input, SourceReader};
 use crate::measure::plan::Plan;
 use crate::measure::rehospitalisation;
-use crate::model::check::{check, nearest};
-use crate::model::library::{Library, Table, Text};
-use crate::model::{Model, Predicate, Problem};
+use crate::model::check::{check, nearest, split_reference};
+use crate::model::library::{Library, Sensitive, Table, Text};
+use crate::model::{Condition, Model, Predicate, Problem, Take};
 use crate::output::manifest::{Decides, LibraryFile};
 use crate::person::{Spine, WordColumn};
 use crate::score::fidelity::Availability;
 use crate::score::people::{ModelScores, Scores};
-use crate::settings::Settings;
+use crate::settings::{Purpose, Settings};
 use crate::strata::Strata;
 
 /// Everything that a run needs, checked.
@@ -65,9 +67,12 @@ pub fn prepare_changed(
         .map_err(|error| Failure::Files(vec![plain(format!("{error:#}"))]))?;
     let mut settings = Settings::parse(settings_path, &text).map_err(Failure::Files)?;
     change(&mut settings);
-    let library = Library::load(models_over)
+    let mut library = Library::load(models_over)
         .map_err(|error| Failure::Files(vec![plain(format!("{error:#}"))]))?
         .map_err(Failure::Files)?;
+    if settings.sensitive.is_some() {
+        library.sensitive = Sensitive::default();
+    }
     let mut preparing = Preparing {
         settings: &settings,
         library: &library,
@@ -258,7 +263,10 @@ impl Preparing<'_> {
                     self.problem(format!("no model \"{id}\"{near}; known are {}", known.join(", ")));
                 }
                 Some(text) => match check(&text.file, &text.text, self.library, streams) {
-                    Ok(model) => models.push(model),
+                    Ok(model) => {
+                        self.problems.extend(sensitive_codes_asked_for(&model, &text.file, self.library, streams));
+                        models.push(model);
+                    }
                     Err(problems) => self.problems.extend(problems),
                 },
             }
@@ -292,6 +300,46 @@ impl Preparing<'_> {
         }
         cohorts
     }
+}
+
+/// Where a model names sensitive codes, which no event of its ever has.
+fn sensitive_codes_asked_for(model: &Model, file: &str, library: &Library, streams: &Streams) -> Vec<Problem> {
+    let plan = Plan::new(std::slice::from_ref(model), &[], streams);
+    let conditions = plan.streams.iter().flat_map(|stream| &stream.predicates).flat_map(|of| of.conditions.values());
+    let mut asked: BTreeMap<String, usize> = BTreeMap::new();
+    for condition in conditions {
+        match condition {
+            Condition::In(references) => {
+                asked.extend(references.iter().map(|of| (format!("code list \"{of}\""), sensitive_on(library, of))));
+            }
+            Condition::Words(codes) | Condition::Prefix(codes) => {
+                let is_sensitive =
+                    |code: &&String| System::ALL.iter().any(|s| library.sensitive.has(*s, code.as_bytes()));
+                *asked.entry("the model".to_owned()).or_default() += codes.iter().filter(is_sensitive).count();
+            }
+            // What is left out asks for nothing.
+            Condition::Not(_) => {}
+        }
+    }
+    asked.extend(plan.measures.iter().filter_map(|planned| match &planned.measure.take {
+        Take::WeightsOnce { list, .. } => Some((format!("code list \"{list}\""), sensitive_on(library, list))),
+        _ => None,
+    }));
+    let problem = |(place, codes): (String, usize)| {
+        let what = format!(
+            "{place} names {codes} codes of the list of sensitive codes, which reach no event; take them out, or state the legal basis in the settings: [sensitive] legal_basis = \"...\""
+        );
+        (codes > 0).then(|| Problem { file: file.to_owned(), line: 0, what })
+    };
+    asked.into_iter().filter_map(problem).collect()
+}
+
+/// How many codes of a list, or of one of its categories, are sensitive.
+fn sensitive_on(library: &Library, reference: &str) -> usize {
+    let (list, category) = split_reference(reference);
+    let list = &library.code_lists[list];
+    let category = category.and_then(|name| list.category(name));
+    list.codes_of(category).filter(|(system, code)| library.sensitive.has(*system, code)).count()
 }
 
 fn decides(settings: &Settings, text: &str, library: &Library, layouts: &BTreeSet<String>) -> Decides {
@@ -381,6 +429,8 @@ impl Prepared {
     /// # Errors
     /// A layout that does not fit its place.
     pub fn wanted(&self, input: &Input, plan: &Plan) -> Result<Vec<(String, bool)>> {
+        let of_aggregates = (self.settings.purpose(&input.name) == Purpose::Aggregates).then(|| self.opt_out_plan());
+        let plan = of_aggregates.as_ref().unwrap_or(plan);
         let spine = Spine::default();
         let context = Context { plan, library: &self.library, spine: &spine, horizon: self.horizon_of(input) };
         Ok(match input.layout.layout.builds {
@@ -440,7 +490,10 @@ impl Prepared {
     }
 
     pub fn plan(&self) -> Plan {
-        let mut besides = if self.works_out_ratios() { rehospitalisation::predicates().to_vec() } else { Vec::new() };
+        let mut besides = opt_out_codes::predicates(&self.streams, &self.library);
+        if self.works_out_ratios() {
+            besides.extend(rehospitalisation::predicates());
+        }
         for events in self.outcomes() {
             // Every event of the stream, so that the newest of them shows until when people could be followed.
             besides.extend([events.clone(), Predicate { stream: events.stream.clone(), conditions: BTreeMap::new() }]);
@@ -466,6 +519,22 @@ impl Prepared {
             true => Day(i32::MAX),
             false => self.settings.horizon(),
         }
+    }
+
+    /// What a source that no score may use is still read for: opt-outs by code.
+    pub(super) fn opt_out_plan(&self) -> Plan {
+        Plan::new(&[], &opt_out_codes::predicates(&self.streams, &self.library), &self.streams)
+    }
+
+    /// The streams that only sources for aggregates send.
+    pub(super) fn withheld_streams(&self) -> BTreeSet<String> {
+        let streams_of = |purpose: Purpose| {
+            let mut streams = Streams::default();
+            let of = self.sources.iter().filter(|input| self.settings.purpose(&input.name) == purpose);
+            of.for_each(|input| input.layout.add_streams(&mut streams));
+            streams.streams.into_keys().collect::<BTreeSet<String>>()
+        };
+        &streams_of(Purpose::Aggregates) - &streams_of(Purpose::Scores)
     }
 }
 

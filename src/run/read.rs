@@ -6,15 +6,17 @@ use anyhow::{Result, anyhow};
 use rayon::prelude::*;
 
 use super::Prepared;
-use crate::ingest::counts::Counts;
-use crate::ingest::events::Context;
+use crate::ingest::counts::{Counts, Rule};
+use crate::ingest::events::{Context, Finished};
 use crate::ingest::files::{self, InputFile};
 use crate::ingest::identifiers;
-use crate::ingest::register::{OptOutReader, PracticeReader, Practices, RegisterReader};
+use crate::ingest::opt_out_codes;
+use crate::ingest::register::{OptOutReader, PracticeReader, Practices, Register, RegisterReader};
 use crate::ingest::{self, Input, Linked, SourceReader};
 use crate::measure::plan::Plan;
 use crate::output::manifest::{InputLine, SourceQuality};
 use crate::person::{Spine, WordColumn};
+use crate::settings::Purpose;
 
 /// Everything that was read, as far as the models ask about it: what any as-of day is scored from.
 pub struct Loaded {
@@ -26,9 +28,16 @@ pub struct Loaded {
 /// Reads register, small tables and every source; `stage` hears of each part before it begins.
 pub fn load(prepared: &Prepared, stage: &mut dyn FnMut(&str, u64), advance: &(dyn Fn(u64) + Sync)) -> Result<Loaded> {
     stage("read register", prepared.register.bytes());
-    let people = read_people(prepared, advance)?;
+    let mut people = read_people(prepared, advance)?;
     let plan = prepared.plan();
-    let linked = read_events(prepared, &plan, &people.spine, stage, advance)?;
+    let mut sources = read_sources(prepared, &plan, &people.spine, stage, advance)?;
+    stage("build timelines", 0);
+    let everybody = people.spine.people();
+    let kept = people.leave_out_by_code(&mut sources);
+    let mut linked = ingest::link(everybody, sources, prepared.followed_stream(&plan));
+    if let Some(kept) = kept {
+        linked.timelines = linked.timelines.keep(kept);
+    }
     Ok(Loaded { plan, people, linked })
 }
 
@@ -39,7 +48,30 @@ pub struct People {
     pub register_counts: Counts,
     pub opt_out_counts: Counts,
     pub practice_counts: Counts,
+    /// People on the list of those who opted out.
     pub opted_out: u64,
+    /// People, besides, who opted out by a code in a GP record.
+    pub opted_out_by_code: u64,
+    /// How many rows of the register were used of each person.
+    rows_of_people: Vec<u32>,
+}
+
+impl People {
+    /// Takes out the people who opted out by a code: the one place where they go. Returns the numbers that the others
+    /// had, where there were any.
+    fn leave_out_by_code(&mut self, sources: &mut [Finished]) -> Option<Vec<u32>> {
+        let entries = sources.iter_mut().flat_map(|source| std::mem::take(&mut source.opt_outs));
+        let out = opt_out_codes::people_out(entries.collect());
+        if out.is_empty() {
+            return None;
+        }
+        sources.par_iter_mut().for_each(|source| source.leave_out(&out, Rule::OptedOutByCode));
+        let rows: u64 = out.iter().map(|person| u64::from(self.rows_of_people[*person as usize])).sum();
+        self.register_counts.used -= rows;
+        self.register_counts.drop_rows(Rule::OptedOutByCode, rows);
+        self.opted_out_by_code = out.len() as u64;
+        Some(self.spine.leave_out(&out))
+    }
 }
 
 /// Reads register, opt-outs and practices.
@@ -53,7 +85,7 @@ pub fn read_people(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Resul
     }
     let reader = RegisterReader::new(&prepared.register.layout)?;
     ingest::read_all(&prepared.register, reader.wanted(), &|batch| reader.take(batch), advance)?;
-    let (spine, register_counts, opted_out) = reader.finish(&opted_out_keys)?;
+    let Register { spine, counts: register_counts, rows_of_people, opted_out } = reader.finish(&opted_out_keys)?;
     check_identifiers(prepared, &spine)?;
     let mut practices = Practices::default();
     if let Some(input) = &prepared.practices {
@@ -61,7 +93,16 @@ pub fn read_people(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Resul
         ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
         (practices, practice_counts) = reader.finish();
     }
-    Ok(People { spine, practices, register_counts, opt_out_counts, practice_counts, opted_out })
+    Ok(People {
+        spine,
+        practices,
+        register_counts,
+        opt_out_counts,
+        practice_counts,
+        opted_out,
+        opted_out_by_code: 0,
+        rows_of_people,
+    })
 }
 
 /// Judges in full whatever of the register can reach an output: pseudonyms, small areas, published words.
@@ -101,22 +142,42 @@ pub fn read_events(
     stage: &mut dyn FnMut(&str, u64),
     advance: &(dyn Fn(u64) + Sync),
 ) -> Result<Linked> {
+    let finished = read_sources(prepared, plan, spine, stage, advance)?;
+    stage("build timelines", 0);
+    Ok(ingest::link(spine.people(), finished, prepared.followed_stream(plan)))
+}
+
+/// The rows of every source; of one that no score may use, its opt-outs alone.
+fn read_sources(
+    prepared: &Prepared,
+    plan: &Plan,
+    spine: &Spine,
+    stage: &mut dyn FnMut(&str, u64),
+    advance: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<Finished>> {
+    let context = |plan, horizon| Context { plan, library: &prepared.library, spine, horizon };
+    let opt_out_plan = prepared.opt_out_plan();
     stage("read sources", prepared.sources.iter().map(Input::bytes).sum());
     // All sources at once: one file of a small source would leave the other threads waiting.
-    let read = |input: &Input| {
-        let context = Context { plan, library: &prepared.library, spine, horizon: prepared.horizon_of(input) };
-        match SourceReader::new(context, &input.layout)? {
-            Some(reader) => {
-                ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
-                Ok(reader.finish())
-            }
-            None => ingest::count_unasked(input, advance),
+    let read = |input: &Input| match prepared.settings.purpose(&input.name) {
+        Purpose::Scores => read_source(input, context(plan, prepared.horizon_of(input)), advance),
+        Purpose::Aggregates => {
+            let read = read_source(input, context(&opt_out_plan, prepared.horizon_of(input)), advance);
+            read.map(|read| read.only_opt_outs(Rule::PurposeOfSource))
         }
     };
     let finished: Vec<Result<_>> = prepared.sources.par_iter().map(read).collect();
-    let finished = finished.into_iter().collect::<Result<Vec<_>>>()?;
-    stage("build timelines", 0);
-    Ok(ingest::link(spine.people(), finished, prepared.followed_stream(plan)))
+    finished.into_iter().collect()
+}
+
+fn read_source(input: &Input, context: Context, advance: &(dyn Fn(u64) + Sync)) -> Result<Finished> {
+    match SourceReader::new(context, &input.layout)? {
+        Some(reader) => {
+            ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
+            Ok(reader.finish())
+        }
+        None => ingest::count_unasked(input, advance),
+    }
 }
 
 /// The hash of the program itself, taken once; a program that was replaced while it ran cannot be read.

@@ -66,6 +66,7 @@ impl AtDate<'_> {
                 "sources": sources,
                 "gates": self.gates,
                 "counted": self.counted,
+                "governance": governance(self.prepared, self.loaded),
                 "fidelity": self.fidelity(),
                 "rehospitalisation": self.rehospitalisation(),
             })),
@@ -154,10 +155,12 @@ impl AtDate<'_> {
         let standings = &self.scored.scores.standings;
         let count = |wanted: fn(&Standing) -> bool| standings.iter().filter(|standing| wanted(standing)).count() as u64;
         let all = standings.len() as u64;
+        let people = &self.loaded.people;
         let step = |step: &str, people| Step { step: step.to_owned(), people };
         vec![
-            step("on the register", all + self.loaded.people.opted_out),
-            step("after opt-outs", all),
+            step("on the register", all + people.opted_out_by_code + people.opted_out),
+            step("after the list of opt-outs", all + people.opted_out_by_code),
+            step("after opt-outs by code", all),
             step("died before the as-of date", count(|standing| *standing == Standing::Died)),
             step("not yet born on the as-of date", count(|standing| *standing == Standing::NotYetBorn)),
             step("not registered on the as-of date", count(|standing| *standing == Standing::NotRegistered)),
@@ -190,6 +193,32 @@ impl AtDate<'_> {
             bands: names.zip(counts).collect(),
         }
     }
+}
+
+/// What the settings say of purposes and of what is let through, and what opt-outs came to.
+fn governance(prepared: &Prepared, loaded: &Loaded) -> serde_json::Value {
+    let settings = &prepared.settings;
+    let purposes: BTreeMap<&str, &str> =
+        settings.sources.iter().map(|source| (source.name.as_str(), source.purpose.name())).collect();
+    let accepted = settings.identifiers.accept.iter().map(|accepted| {
+        serde_json::json!({ "source": accepted.source, "column": accepted.column, "because": accepted.because })
+    });
+    serde_json::json!({
+        "purposes": purposes,
+        "opt_outs": {
+            "applied_upstream": settings.opt_outs.applied_upstream,
+            "people_by_list": loaded.people.opted_out,
+            "people_by_code": loaded.people.opted_out_by_code,
+        },
+        "sensitive": {
+            "codes_kept_out": prepared.library.sensitive.codes(),
+            "legal_basis": settings.sensitive.as_ref().map(|sensitive| &sensitive.legal_basis),
+        },
+        "identifiers": {
+            "accept_test_numbers": settings.identifiers.accept_test_numbers,
+            "accepted": accepted.collect::<Vec<_>>(),
+        },
+    })
 }
 
 fn pretty(json: &serde_json::Value) -> Vec<u8> {

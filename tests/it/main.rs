@@ -10,6 +10,7 @@ mod defects;
 mod explain;
 mod fast_is_slow;
 mod gates;
+mod governance;
 mod identifiers;
 mod models;
 mod pseudonymise;
