@@ -321,6 +321,7 @@ MEASUREMENTS = {
         "314446007": "Average day interval systolic blood pressure",
         "314449000": "Average 24 hour systolic blood pressure", "314464000": "24 hour systolic blood pressure",
     },
+    "diastolic": {"271650006": "Diastolic blood pressure"},
     "systolic_24h": {"314449000": "Average 24 hour systolic blood pressure"},
     "diastolic_24h": {"314462001": "Average 24 hour diastolic blood pressure"},
     "barthel": {"273302005": "Barthel index"},
@@ -1718,6 +1719,14 @@ MEASURED = [
     ("latest_egfr", "Latest eGFR, ml/min/1.73 m2", "egfr", 1, 200),
     ("latest_bmi", "Latest body mass index", "measurements/bmi", 10, 100),
     ("latest_systolic", "Latest systolic blood pressure, mmHg", "measurements/systolic", 50, 300),
+    ("latest_diastolic", "Latest diastolic blood pressure, mmHg", "measurements/diastolic", 20, 200),
+]
+# Chronic kidney disease by two readings: the last eGFR, and the last that was taken 90 days or more before it.
+EGFR_IN_RANGE = "{ at_least = 1, at_most = 200 }"
+LOW_EGFR = [
+    ("egfr_below_60", None, latest("egfr", 1, 200), "[{ below = 60 }]"),
+    ("egfr_below_60_before", None,
+     events("latest", "gp_event", (89, 36_500), coded("code", "egfr"), "last_egfr", amount=EGFR_IN_RANGE), "[{ below = 60 }]"),
 ]
 BMI = latest("measurements/bmi", 10, 100)
 # Ethnic categories (2001) in which a body mass index from 27.5 counts: South and other Asian, Black, Chinese.
@@ -1809,6 +1818,7 @@ FACT_TERMS = [
         ("housebound", "Housebound", unresolved(["care_status/housebound"], ["care_status/no_longer_housebound"]), None),
         ("social_care_service", "Receives a social care service",
          '{ open = { of = "social_care", where = { event_type = "service" } } }', None),
+        ("in_hospital", "In hospital on the as-of day", events("any", "admission", "same_day", before="stay_that_goes_on"), None),
     ]),
     ("Frailty as clinicians recorded it", [
         ("clinical_frailty_scale", "Clinical Frailty Scale (Rockwood), latest; 0 is not recorded",
@@ -1837,6 +1847,8 @@ FACT_TERMS = [
          "{} long-term conditions (of 8)"),
         ("ltc_count_18", "Long-term conditions, of 18 disease registers", combined("count_true", LTC_18),
          "{} long-term conditions (of 18)"),
+        ("egfr_below_60_twice", "The last eGFR is under 60, and so is the last one 90 days or more before it",
+         combined("all_true", [name for name, *_ in LOW_EGFR]), "Two eGFR under 60, 90 days or more apart"),
     ]),
 ]
 
@@ -1866,9 +1878,24 @@ def write_person_facts():
          "Clinical Frailty Scale: the later of the code of a level and the recorded score (1 to 9); on one day, the code; of two of one kind on one day, the higher. A level is reached where the latest record has it or a higher one. Frailty recorded as mild, moderate or severe is the latest code of the three.",
          "Ambulatory-care-sensitive admission: an emergency admission whose primary diagnosis is in the code list acsc_19; the list's own exclusions are not applied, and J20 is left out.",
          "Fall: an emergency admission with a fall in any position of any episode, any age.",
-         "Latest values: HbA1c 20-200 mmol/mol (IFCC), eGFR 1-200, body mass index 10-100, systolic pressure 50-300 mmHg, of any day and setting; values outside are not taken. A person without one has no value, not 0. The SNOMED CT codes are ours.",
+         "Latest values: HbA1c 20-200 mmol/mol (IFCC), eGFR 1-200, body mass index 10-100, systolic pressure 50-300 mmHg, diastolic 20-200 mmHg, of any day and setting; values outside are not taken. A person without one has no value, not 0. The SNOMED CT codes are ours.",
+         "Two eGFR under 60: as NICE and KDIGO ask, 90 days or more apart; the readings between them are not looked at.",
          "Emergency admission, A&E visits, outpatient visits and medicines per month as in the model cpm."])
-    groups = FACT_VALUES + [("Obesity", OBESITY), ("Clinical Frailty Scale: the codes of its levels, and its score", clinical_frailty_scale())]
+    text += "\n" + block("[[anchor]]", [
+        ("name", quoted("last_egfr")),
+        ("label", quoted("The last eGFR")),
+        ("last", quoted("gp_event")),
+        ("where", f'{{ {coded("code", "egfr")} }}'),
+        ("ended_days", days((0, 36_500))),
+    ])
+    # A stay that goes on always counts as an anchor, and none that ended lies so far back.
+    text += "\n" + block("[[anchor]]", [
+        ("name", quoted("stay_that_goes_on")),
+        ("label", quoted("The stay in hospital that goes on")),
+        ("last", quoted("admission")),
+        ("ended_days", days((99_999, 100_000))),
+    ])
+    groups = FACT_VALUES + [("Obesity", OBESITY), ("Kidney function", LOW_EGFR), ("Clinical Frailty Scale: the codes of its levels, and its score", clinical_frailty_scale())]
     for title, values in groups:
         text += "\n" + rule(f"Values: {title}") + "\n"
         text += "\n".join(value_block(name, value, label, steps) for name, label, value, steps in values)

@@ -64,6 +64,16 @@ impl Day {
         Month::new(year, month)
     }
 
+    /// The same day so many months earlier, or that month's last day where it has fewer.
+    pub fn months_before(self, months: u32) -> Day {
+        let (_, _, day_of_month) = self.to_ymd();
+        let month = Month(self.month().0 - months as i32);
+        (1..=day_of_month)
+            .rev()
+            .find_map(|day| Day::from_ymd(month.year(), month.month_of_year(), day))
+            .expect("every month has a first day")
+    }
+
     pub fn minus_days(self, days: i32) -> Day {
         Day(self.0 - days)
     }

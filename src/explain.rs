@@ -128,6 +128,7 @@ impl PublishedRun {
             PublishedRun { as_of, manifest, quality, row: None, not_scored: Vec::new(), ranking: BTreeMap::new() };
         run.read_scores(&folder.join("scores.parquet"), person)?;
         run.read_not_scored(&folder.join("not_scored.parquet"), person)?;
+        run.read_lists(&folder.join("cohorts"), person)?;
         ensure!(
             run.row.is_some() || !run.not_scored.is_empty(),
             "the run has nobody with that pseudonym: not on its register, or opted out"
@@ -164,6 +165,30 @@ impl PublishedRun {
             }
             Ok(())
         })
+    }
+
+    /// Whether the person is on each list, as the column that later cohorts ask about.
+    fn read_lists(&mut self, folder: &Path, person: &str) -> Result<()> {
+        let Some(row) = &mut self.row else { return Ok(()) };
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path()).collect();
+        files.sort();
+        for path in files {
+            let Some(cohort) = path.file_stem().map(|name| name.to_string_lossy().into_owned()) else { continue };
+            let mut is_on = false;
+            for_each_batch(&path, |batch| {
+                let text = |name: &str| batch.column_by_name(name).map(|column| column.as_string::<i32>().clone());
+                let (Some(people), Some(places)) = (text("person"), text("place")) else {
+                    bail!("{} lacks a column", path.display())
+                };
+                is_on |= (0..batch.num_rows())
+                    .any(|row| places.value(row) == "on_list" && same_person(people.value(row), person));
+                Ok(())
+            })?;
+            let values = Values::Whole(vec![Some(i64::from(is_on))]);
+            row.columns.push(PublishedColumn::given(format!("on_{cohort}"), values));
+        }
+        Ok(())
     }
 
     /// Whether the settings and models at hand are those of the run.
@@ -490,13 +515,9 @@ pub fn why_not(prepared: &Prepared, run: &PublishedRun, cohort: &str) -> Result<
     let row = run.row.as_ref().context("the person is not registered on the as-of date, so no rule is asked")?;
     let table = row.table(|name| rule.mentions(name))?;
     let mut held = Vec::new();
-    for condition in conditions(&rule.condition)? {
-        let alone = crate::cohort::Cohort {
-            condition: condition.clone(),
-            order_by: vec![crate::cohort::ROW.to_owned()],
-            ..rule.clone()
-        };
-        let holds = !alone.members(&table)?.is_empty();
+    let excluded = rule.exclusions.iter().map(|exclusion| format!("NOT COALESCE(({}), FALSE)", exclusion.condition));
+    for condition in conditions(&rule.condition)?.into_iter().chain(excluded) {
+        let holds = rule.holds(&table, &condition)?.first() == Some(&true);
         let names = row.columns.iter().map(|column| &column.name).filter(|name| mentions(&condition, name));
         let values = names.filter_map(|name| Some((name.clone(), row.column(name)?.cell(0)))).collect();
         held.push(ConditionHeld { condition, holds, values });

@@ -6,6 +6,7 @@ use riskstrat::code::CodeList;
 use riskstrat::explain::{Answer, ConditionHeld, Explanation};
 use riskstrat::model::Model;
 use riskstrat::model::import::{Imported, changes};
+use riskstrat::output::manifest::CohortLine;
 use riskstrat::run::{DateReport, Report};
 use riskstrat::score::given::GivenScore;
 
@@ -102,7 +103,7 @@ fn date_in_words(out: &mut String, date: &DateReport, shows_people: bool) {
         );
     }
     for cohort in &date.cohorts {
-        line(out, format!("  {:<18} {:>9} people on {} lists", cohort.id, grouped(cohort.people), cohort.lists));
+        line(out, format!("  {:<18} {}", cohort.id, cohort_in_words(cohort)));
     }
     if let Some(list) = date.first_list.as_ref().filter(|_| shows_people) {
         line(out, format!("\n  the first lines of the list for practice {}:", list.practice));
@@ -121,6 +122,19 @@ fn date_in_words(out: &mut String, date: &DateReport, shows_people: bool) {
             line(out, format!("  {}", cells.join(" | ")));
         }
     }
+}
+
+fn cohort_in_words(cohort: &CohortLine) -> String {
+    let mut words = format!("{:>9} people on {} lists", grouped(cohort.on_list), cohort.lists);
+    let excluded: u64 = cohort.excluded.values().sum();
+    for (people, what) in
+        [(excluded, "excluded"), (cohort.decided_out, "decided out"), (cohort.below_capacity, "below capacity")]
+    {
+        if people > 0 {
+            words.push_str(&format!(", {} {what}", grouped(people)));
+        }
+    }
+    words
 }
 
 pub fn given_in_words(model: &Model, scored: &GivenScore) -> String {

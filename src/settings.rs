@@ -3,12 +3,15 @@
 //! One file says where the inputs are, which layouts they have, which models and cohorts to run, and for which days.
 //! Relative paths start from the folder that the file is in. Unknown keys are refused.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::cohort::Cohort;
+use crate::cohort::spec::Preset;
 use crate::day::{Day, Month};
 use crate::gate::{Gate, Limits};
 use crate::ingest::identifiers;
@@ -24,8 +27,20 @@ pub struct Settings {
     /// The folder that runs are published in.
     pub out: PathBuf,
     pub models: Vec<String>,
+    /// Shipped cohorts, or those of `--models`, by name.
     #[serde(default)]
     pub cohorts: Vec<String>,
+    /// Cohorts that stand in the settings themselves.
+    #[serde(default, rename = "cohort")]
+    pub own_cohorts: Vec<Cohort>,
+    /// What this run does otherwise than a shipped cohort says.
+    #[serde(default, rename = "preset")]
+    pub presets: Vec<Preset>,
+    /// Clinicians' decisions about who is on a list.
+    #[serde(default)]
+    pub overrides: Option<Overrides>,
+    #[serde(default)]
+    pub lists: Lists,
     pub register: Input,
     pub opt_outs: OptOuts,
     #[serde(default)]
@@ -44,6 +59,9 @@ pub struct Settings {
     /// The folder that relative paths start from.
     #[serde(skip)]
     pub base: PathBuf,
+    /// The name of the file, for problems.
+    #[serde(skip)]
+    pub file: String,
 }
 
 /// The days to score for, in order.
@@ -123,6 +141,67 @@ pub struct OptOuts {
     pub limits: Limits,
 }
 
+/// How lists are written, and for whom.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lists {
+    pub formats: Vec<ListFormat>,
+    /// Whether a CSV begins with a byte order mark, which some spreadsheets need to know UTF-8.
+    pub byte_order_mark: bool,
+    /// Columns of the practices: each has one file for each of its places, beside those of the practices.
+    pub views: Vec<String>,
+    /// Public keys of age by view and then by name, as `recipients.practice.G82001`; without any nothing is encrypted.
+    pub recipients: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Lists { formats: vec![ListFormat::Csv], byte_order_mark: false, views: Vec::new(), recipients: BTreeMap::new() }
+    }
+}
+
+impl Lists {
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.formats.is_empty() {
+            problems.push("lists: formats is empty; known are csv, xlsx".to_owned());
+        }
+        let known = |view: &String| view == PRACTICE || self.views.contains(view);
+        for view in self.recipients.keys().filter(|view| !known(view)) {
+            problems.push(format!(
+                "lists.recipients.{view}: is neither practice nor one of views = [{}]",
+                self.views.join(", ")
+            ));
+        }
+        if !self.recipients.is_empty() {
+            let asked = std::iter::once(PRACTICE).chain(self.views.iter().map(String::as_str));
+            for view in asked.filter(|view| !self.recipients.contains_key(*view)) {
+                problems.push(format!(
+                    "lists.recipients.{view}: has no keys; what is encrypted for some is encrypted for all"
+                ));
+            }
+        }
+        problems
+    }
+}
+
+/// The view that every list has.
+pub const PRACTICE: &str = "practice";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListFormat {
+    Csv,
+    Xlsx,
+}
+
+/// Files of decisions; `cohort::decisions` has their columns.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overrides {
+    pub files: Vec<String>,
+}
+
 /// How long published runs may be kept.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -139,6 +218,7 @@ impl Settings {
     pub fn parse(path: &Path, text: &str) -> Result<Settings, Vec<Problem>> {
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let mut settings: Settings = toml::from_str(text).map_err(|error| vec![toml_problem(&file, text, &error)])?;
+        settings.file = file.clone();
         settings.base =
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         let problems: Vec<Problem> =
@@ -168,6 +248,7 @@ impl Settings {
         for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
             problems.push(format!("two sources named \"{}\"", pair[0]));
         }
+        problems.extend(self.lists.problems());
         problems.extend(self.limits.problems(false));
         for (name, limits) in self.inputs_limits() {
             problems.extend(limits.problems(true).into_iter().map(|what| format!("source \"{name}\": {what}")));
@@ -228,6 +309,15 @@ impl Settings {
     /// What a source, by its name, may be used for.
     pub fn purpose(&self, source: &str) -> Purpose {
         self.sources.iter().find(|known| known.name == source).map_or(Purpose::Scores, |source| source.purpose)
+    }
+
+    /// Takes everything about lists away, for whoever looks at scores alone.
+    pub fn leave_out_lists(&mut self) {
+        self.cohorts = Vec::new();
+        self.own_cohorts = Vec::new();
+        self.presets = Vec::new();
+        self.overrides = None;
+        self.lists = Lists::default();
     }
 
     pub fn out_folder(&self) -> PathBuf {

@@ -31,6 +31,13 @@ pub struct PublishedColumn<'a> {
     values: OnceLock<Values>,
 }
 
+/// A column that is not published, such as one of a cohort's own.
+#[derive(Debug, Clone)]
+pub struct Made {
+    pub name: String,
+    pub values: Values,
+}
+
 /// How a column is made of people, so that a file can be written without laying the values out first.
 pub enum Source<'a> {
     Text(Box<dyn Fn(u32) -> Option<&'a str> + Send + Sync + 'a>),
@@ -90,17 +97,20 @@ struct Making<'a> {
 }
 
 impl<'a> PublishedColumn<'a> {
-    fn new(name: &str, source: Source<'a>) -> PublishedColumn<'a> {
+    pub(super) fn new(name: &str, source: Source<'a>) -> PublishedColumn<'a> {
         PublishedColumn { name: name.to_owned(), source, values: OnceLock::new() }
     }
 
     /// A column whose values are there.
-    pub fn given(name: impl Into<String>, values: Values) -> PublishedColumn<'static> {
+    pub fn given(name: impl Into<String>, values: Values) -> PublishedColumn<'a> {
         PublishedColumn { name: name.into(), source: Source::Made(values), values: OnceLock::new() }
     }
 
     /// The values of these people, who are all that are published; laid out when they are first asked for.
     fn laid_out(&self, people: &[u32]) -> &Values {
+        if let Source::Made(values) = &self.source {
+            return values;
+        }
         self.values.get_or_init(|| match &self.source {
             Source::Made(values) => values.clone(),
             Source::Text(text) => Values::Text(people.iter().map(|&p| text(p).map(str::to_owned)).collect()),
@@ -128,7 +138,7 @@ fn known(number: i64) -> Option<i64> {
 }
 
 /// As many places as there are people; [`WordColumn::MISSING`] for none.
-fn fill<'a, T: 'a>(value: impl Fn(u32) -> T + Send + Sync + 'a) -> Fill<'a, T> {
+pub(super) fn fill<'a, T: 'a>(value: impl Fn(u32) -> T + Send + Sync + 'a) -> Fill<'a, T> {
     Box::new(move |people, out| out.extend(people.iter().map(|&person| value(person))))
 }
 
@@ -206,6 +216,9 @@ impl<'a> Making<'a> {
         for (name, numbers) in &spine.numbers {
             columns.push(self.decimal(name, move |person| thousandths(numbers[person as usize]), from_thousandths));
         }
+        if let Some(deciles) = spine.numbers.get(DECILE) {
+            columns.push(self.whole("deprivation_fifth", move |person| fifth(deciles[person as usize])));
+        }
         columns
     }
 
@@ -252,6 +265,15 @@ impl<'a> Making<'a> {
         columns.push(self.whole(&name("_terms_unavailable"), move |person| unavailable(person).map(i64::from)));
         columns
     }
+}
+
+/// The register's number that fifths are made of: 1 is the most deprived tenth of areas.
+const DECILE: &str = "imd_decile";
+
+/// The fifth of a tenth, both from the most deprived on; `None` for what is no tenth.
+fn fifth(thousandths: i32) -> Option<i64> {
+    let decile = i64::from(thousandths) / 1_000;
+    (thousandths % 1_000 == 0 && (1..=10).contains(&decile)).then(|| (decile + 1) / 2)
 }
 
 /// A number that is kept in thousandths; `i32::MIN` is missing.

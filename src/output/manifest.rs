@@ -9,6 +9,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::last::LastRun;
+use crate::cohort::decisions::Audit;
 use crate::gate::Allowance;
 use crate::ingest::counts::{Counts, Rule};
 use crate::model::library::hex;
@@ -21,7 +22,8 @@ pub struct Manifest {
     pub attrition: Vec<Step>,
     pub models: Vec<ModelLine>,
     pub cohorts: Vec<CohortLine>,
-    /// Every file of this run but this one and `timings.json`, with its hash.
+    /// Every file of this run with its hash; but for this one, `timings.json`, and what is encrypted (`lists/index.csv`
+    /// has the hash of what is inside).
     pub outputs: BTreeMap<String, String>,
 }
 
@@ -41,6 +43,16 @@ pub struct Decides {
     pub allowed: Vec<Allowance>,
     /// What of earlier runs the gates compared with.
     pub compared_with: Vec<LastRun>,
+    /// Files of clinicians' decisions, with their hashes.
+    pub overrides: BTreeMap<String, String>,
+    /// The run that lists are compared with.
+    pub last_lists: Option<LastListsLine>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct LastListsLine {
+    pub as_of: String,
+    pub manifest_sha256: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -74,11 +86,46 @@ pub struct ModelLine {
     pub bands: Vec<(String, u64)>,
 }
 
+/// Where the registered people ended in one cohort; the parts add up to `registered`.
 #[derive(Debug, Clone, Serialize)]
 pub struct CohortLine {
     pub id: String,
-    pub people: u64,
+    pub registered: u64,
+    pub on_list: u64,
+    /// By exclusion.
+    pub excluded: BTreeMap<String, u64>,
+    /// A clinician decided that they are not to be on the list.
+    pub decided_out: u64,
+    pub below_capacity: u64,
+    pub not_in_cohort: u64,
+    /// Files, one a practice.
     pub lists: u64,
+    /// Teams and the places that they have, where there is a capacity.
+    pub capacity: Option<CapacityLine>,
+    /// Against the list of the last published run, where there is one.
+    pub change: Option<ChangeLine>,
+    pub decisions: Audit,
+}
+
+/// Who came and went; `stayed` and all of `left` add up to `on_last_list`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChangeLine {
+    pub since: String,
+    pub on_last_list: u64,
+    pub stayed: u64,
+    pub joined: u64,
+    /// Of those who stayed: people whose feeds cover less than then.
+    pub held_by_a_stopped_feed: u64,
+    /// By reason.
+    pub left: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct CapacityLine {
+    pub teams: u64,
+    pub places: u64,
+    /// Teams whose last place is taken while somebody waits.
+    pub teams_cut: u64,
 }
 
 impl Decides {

@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod plots;
 pub mod publish;
 pub mod tables;
+pub mod workbook;
 
 use sha2::{Digest, Sha256};
 
@@ -23,11 +24,13 @@ use crate::model::library::hex;
 pub struct OutputFile {
     pub path: String,
     pub bytes: Vec<u8>,
+    /// Encrypted: other bytes in every run, so that its hash says nothing.
+    pub is_encrypted: bool,
 }
 
 impl OutputFile {
     pub fn new(path: impl Into<String>, bytes: Vec<u8>) -> OutputFile {
-        OutputFile { path: path.into(), bytes }
+        OutputFile { path: path.into(), bytes, is_encrypted: false }
     }
 
     pub fn sha256(&self) -> String {

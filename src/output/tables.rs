@@ -41,6 +41,13 @@ pub fn scores(published: &Published, models: &[Model], scores: &Scores) -> Resul
     Ok(OutputFile::new("scores.parquet", parquet(&columns, published.people.len())?))
 }
 
+/// An analysis file of columns that are laid out.
+pub fn analysis(path: String, columns: &[PublishedColumn], rows: usize) -> Result<OutputFile> {
+    let rows_of: Vec<u32> = (0..rows as u32).collect();
+    let columns: Vec<Lazy> = columns.iter().map(|column| lazy(column, &rows_of)).collect();
+    Ok(OutputFile::new(path, parquet(&columns, rows)?))
+}
+
 /// One line of `not_scored.parquet`: person, model and reason.
 type Missing = (u32, u16, Reason);
 

@@ -43,7 +43,7 @@ pub struct Request {
 pub fn prepare_back_cast(settings: &Path, models_over: Option<&Path>, request: &Request) -> Result<Prepared, Failure> {
     let mut prepared = prepare_changed(settings, models_over, |settings| {
         settings.models = request.models.clone();
-        settings.cohorts = Vec::new();
+        settings.leave_out_lists();
         settings.as_of.0 = request.as_of.clone();
         settings.as_of.0.sort_unstable();
         settings.as_of.0.dedup();

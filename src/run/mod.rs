@@ -4,10 +4,15 @@
 //! and publishes. Nothing is published unless every as-of date's outputs are whole and no gate is breached.
 
 mod back_cast;
+mod cohorts;
 mod date;
 mod gates;
+mod last;
+mod lists;
+mod past;
 mod prepare;
 mod read;
+mod recipients;
 mod write;
 
 pub use back_cast::{BackCast, Cast, Followed, Lost, Outcome, PastDay, Request, back_cast, prepare_back_cast};
@@ -25,11 +30,14 @@ use crate::gate::{Allowance, Judged};
 use crate::ingest::Input;
 use crate::model::Problem;
 use crate::output::last::LastRun;
-use crate::output::lists;
+use crate::output::lists::Glimpse;
 use crate::output::manifest::{CohortLine, ModelLine, SourceQuality};
 use crate::output::publish::{Stage, publish};
 use gates::{Gatekeeper, breaches_in_words, count, let_through, let_through_in_words, not_needed};
+use last::LastLists;
+use past::Past;
 use read::{binary_sha256, hash_inputs, source_quality};
+use recipients::check_recipients;
 use write::{AtDate, timings_json};
 
 /// Why a run stopped, which decides the exit code.
@@ -109,7 +117,7 @@ pub struct DateReport {
     pub models: Vec<ModelLine>,
     pub cohorts: Vec<CohortLine>,
     /// The first list of the first cohort: practice, header and first rows.
-    pub first_list: Option<lists::List>,
+    pub first_list: Option<Glimpse>,
 }
 
 /// Names stages and times them.
@@ -169,6 +177,7 @@ fn make(
     decides.binary_sha256 = binary_sha256();
     let loaded = load(prepared, &mut |name, units| clock.stage(name, units), advance).map_err(Failure::Data)?;
     let sources = source_quality(prepared, &loaded);
+    check_recipients(prepared, &loaded).map_err(Failure::Files)?;
     let counted = count(prepared, &loaded, &sources);
     let gatekeeper = Gatekeeper { prepared, loaded: &loaded, sources: &sources, counted: &counted };
     let last_at = |as_of: Day| LastRun::find(&prepared.settings.out_folder(), as_of);
@@ -177,6 +186,8 @@ fn make(
     let_through(&mut judged, &decides.allowed);
     let mut judged_at: Vec<(String, Vec<Judged>)> = Vec::new();
     let mut dates = Vec::new();
+    let mut past = Past::new(prepared, &loaded);
+    let mut before: Option<LastLists> = None;
     for (as_of, stage) in stages {
         clock.stage(&format!("score {as_of}"), loaded.people.spine.people() as u64);
         let scored = score_at(prepared, &loaded, *as_of, advance);
@@ -186,14 +197,31 @@ fn make(
         judged_at.push((as_of.to_string(), of_date));
         // A run that is to stop goes on judging, so that all its breaches are named, and writes nothing more.
         if breaches_in_words(&judged, &judged_at).is_empty() {
-            clock.stage(&format!("write {as_of}"), 0);
             decides.as_of = as_of.to_string();
             decides.compared_with = last.iter().chain(&last_here).cloned().collect();
             decides.compared_with.sort();
             decides.compared_with.dedup();
+            let earlier = past.missing(*as_of);
+            if !earlier.is_empty() {
+                clock.stage(&format!("score {} earlier days", earlier.len()), 0);
+            }
+            past.take(&scored, advance);
+            clock.stage(&format!("write {as_of}"), 0);
+            let lists_then = prepared.last_lists(*as_of, before.take()).map_err(Failure::Output)?;
+            decides.last_lists = lists_then.as_ref().map(|last| last.line.clone());
             let gates: Vec<&Judged> = judged.iter().chain(&judged_at[judged_at.len() - 1].1).collect();
-            let at = AtDate { prepared, loaded: &loaded, scored: &scored, counted: &counted, gates: &gates };
-            dates.push(at.write(stage, &decides, &sources)?);
+            let at = AtDate {
+                prepared,
+                loaded: &loaded,
+                scored: &scored,
+                counted: &counted,
+                gates: &gates,
+                past: &past,
+                last: lists_then.as_ref(),
+            };
+            let (report, written) = at.write(stage, &decides, &sources)?;
+            dates.push(report);
+            before = Some(written);
         }
     }
     let breaches = breaches_in_words(&judged, &judged_at);

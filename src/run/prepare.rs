@@ -7,9 +7,11 @@ use anyhow::{Context as _, Result, anyhow};
 use rayon::prelude::*;
 
 use super::Failure;
+use super::cohorts::{read_cohorts, read_decisions};
+use super::recipients::{Recipients, read_recipients};
 use crate::code::System;
 use crate::cohort::Cohort;
-use crate::cohort::columns::published_columns;
+use crate::cohort::decisions::Decision;
 use crate::day::Day;
 use crate::event::Streams;
 use crate::gate::Allowance;
@@ -18,7 +20,7 @@ use crate::ingest::files::{self, InputFile};
 use crate::ingest::identifiers;
 use crate::ingest::layout::{Builds, CsvSettings, LayoutFile};
 use crate::ingest::opt_out_codes;
-use crate::ingest::register::{OptOutReader, PracticeReader, Practices, RegisterReader};
+use crate::ingest::register::{OptOutReader, PracticeReader, RegisterReader};
 use crate::ingest::{self, Input, SourceReader};
 use crate::measure::plan::Plan;
 use crate::measure::rehospitalisation;
@@ -26,11 +28,8 @@ use crate::model::check::{check, nearest, split_reference};
 use crate::model::library::{Library, Sensitive, Table, Text};
 use crate::model::{Condition, Model, Predicate, Problem, Take};
 use crate::output::manifest::{Decides, LibraryFile};
-use crate::person::{Spine, WordColumn};
-use crate::score::fidelity::Availability;
-use crate::score::people::{ModelScores, Scores};
+use crate::person::Spine;
 use crate::settings::{Purpose, Settings};
-use crate::strata::Strata;
 
 /// Everything that a run needs, checked.
 pub struct Prepared {
@@ -39,6 +38,10 @@ pub struct Prepared {
     pub streams: Streams,
     pub models: Vec<Model>,
     pub cohorts: Vec<Cohort>,
+    /// File and text that each stands in.
+    pub(super) cohort_texts: Vec<(String, String)>,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) recipients: Recipients,
     pub register: Input,
     pub opt_outs: Option<Input>,
     pub practices: Option<Input>,
@@ -103,11 +106,18 @@ pub fn prepare_changed(
         .collect();
     let streams = all_streams(&library, &preparing.layouts);
     let models = preparing.models(&streams);
-    let cohorts = preparing.cohorts(&models);
+    let cohorts = read_cohorts(&settings, &text, &library, &models);
     let mut problems = std::mem::take(&mut preparing.problems);
+    problems.extend(cohorts.problems);
+    let recipients = read_recipients(&settings).unwrap_or_else(|faults| {
+        problems.extend(faults);
+        Recipients::default()
+    });
     let inputs: Vec<&Input> = register.iter().chain(&opt_outs).chain(&practices).chain(&sources).collect();
     problems.extend(files_read_twice(&inputs));
     let mut data_problems = std::mem::take(&mut preparing.data_problems);
+    let decisions = read_decisions(&settings, &cohorts.cohorts);
+    data_problems.extend(decisions.problems);
     data_problems.extend(unfinished_folders(&inputs));
     if problems.is_empty() && !data_problems.is_empty() {
         return Err(Failure::Data(anyhow!(data_problems.join("\n"))));
@@ -115,13 +125,18 @@ pub fn prepare_changed(
     problems.extend(data_problems.into_iter().map(plain));
     let layouts: BTreeSet<String> = preparing.layouts.keys().cloned().collect();
     let (Some(register), true) = (register, problems.is_empty()) else { return Err(Failure::Files(problems)) };
-    let decides = decides(&settings, &text, &library, &layouts);
+    let mut decides = decides(&settings, &text, &library, &layouts);
+    decides.overrides = decisions.files;
+    let (cohorts, cohort_texts) = (cohorts.cohorts, cohorts.texts);
     let prepared = Prepared {
         settings,
         library,
         streams,
         models,
         cohorts,
+        cohort_texts,
+        decisions: decisions.decisions,
+        recipients,
         register,
         opt_outs,
         practices,
@@ -273,33 +288,6 @@ impl Preparing<'_> {
         }
         models
     }
-
-    fn cohorts(&mut self, models: &[Model]) -> Vec<Cohort> {
-        let mut cohorts: Vec<Cohort> = Vec::new();
-        for id in &self.settings.cohorts {
-            if cohorts.iter().any(|cohort| &cohort.id == id) {
-                self.problem(format!("cohort \"{id}\" is listed twice"));
-                continue;
-            }
-            let Some(text) = self.library.cohorts.get(id) else {
-                let known: Vec<&str> = self.library.cohorts.keys().map(String::as_str).collect();
-                let near = nearest(id, known.iter().copied());
-                self.problem(format!("no cohort \"{id}\"{near}; known are {}", known.join(", ")));
-                continue;
-            };
-            match Cohort::parse(&text.file, &text.text) {
-                Ok(cohort) => {
-                    let listed = self.settings.models.contains(&cohort.model);
-                    if !listed || models.iter().any(|model| model.id == cohort.model && !model.is_scored()) {
-                        self.problem(format!("cohort \"{id}\" is built on model \"{}\", which is not among the scored models of this run", cohort.model));
-                    }
-                    cohorts.push(cohort);
-                }
-                Err(problems) => self.problems.extend(problems),
-            }
-        }
-        cohorts
-    }
 }
 
 /// Where a model names sensitive codes, which no event of its ever has.
@@ -364,6 +352,8 @@ fn decides(settings: &Settings, text: &str, library: &Library, layouts: &BTreeSe
         inputs: Vec::new(),
         allowed: Vec::new(),
         compared_with: Vec::new(),
+        overrides: BTreeMap::new(),
+        last_lists: None,
     }
 }
 
@@ -454,39 +444,6 @@ impl Prepared {
             .collect();
         let found: Vec<String> = looked_at.into_iter().collect::<Result<Vec<_>>>()?.concat();
         if found.is_empty() { Ok(()) } else { Err(anyhow!(found.join("\n"))) }
-    }
-
-    /// Runs every cohort rule over the published columns of nobody, so that a wrong rule is found before the data is read.
-    fn check_cohorts(&self) -> Result<(), Vec<Problem>> {
-        let practices = Practices {
-            columns: self
-                .practices
-                .iter()
-                .flat_map(|input| input.layout.fields.iter().map(|field| field.name.clone()))
-                .collect(),
-            ..Practices::default()
-        };
-        let mut spine = Spine::default();
-        for name in &self.streams.words {
-            spine.words.insert(name.clone(), WordColumn::default());
-        }
-        for name in &self.streams.numbers {
-            spine.numbers.insert(name.clone(), Vec::new());
-        }
-        let none: Vec<ModelScores> = self
-            .models
-            .iter()
-            .map(|model| ModelScores { facts: vec![Vec::new(); model.terms.len()], ..Default::default() })
-            .collect();
-        let scores =
-            Scores { as_of: self.settings.horizon(), standings: Vec::new(), models: none, look_ups: Vec::new() };
-        let strata = vec![Strata::default(); self.models.len()];
-        let table = published_columns(&self.models, &spine, &practices, &scores, &strata, &Availability::default())
-            .table(|_| true);
-        let table = table.map_err(|error| vec![plain(format!("{error:#}"))])?;
-        let faults = self.cohorts.iter().filter_map(|cohort| cohort.check(&table).err());
-        let problems: Vec<Problem> = faults.map(|what| Problem { file: "cohorts".to_owned(), line: 0, what }).collect();
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
     pub fn plan(&self) -> Plan {

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use super::last::LastLists;
+use super::past::Past;
 use super::read::counted;
 use super::{Clock, DateReport, Failure, Loaded, Prepared, Scored};
-use crate::cohort::columns::{Published, published_columns};
+use crate::cohort::columns::published_columns;
 use crate::day::Day;
 use crate::gate::Judged;
 use crate::measure::rehospitalisation::Provider;
 use crate::model::Model;
 use crate::output::last::Counted;
-use crate::output::manifest::{CohortLine, Decides, Manifest, ModelLine, SourceQuality, Step, rejects_csv};
+use crate::output::manifest::{Decides, Manifest, ModelLine, SourceQuality, Step, rejects_csv};
 use crate::output::publish::Stage;
-use crate::output::{OutputFile, lists, tables};
+use crate::output::{OutputFile, tables};
 use crate::person::Standing;
 use crate::score::fidelity::Grade;
 
@@ -36,18 +38,28 @@ pub(super) struct AtDate<'a> {
     pub scored: &'a Scored,
     pub counted: &'a Counted,
     pub gates: &'a [&'a Judged],
+    pub past: &'a Past<'a>,
+    /// What the lists are compared with.
+    pub last: Option<&'a LastLists>,
 }
 
 impl AtDate<'_> {
-    pub fn write(&self, stage: &Stage, decides: &Decides, sources: &[SourceQuality]) -> Result<DateReport, Failure> {
+    /// Stages the files of the day; gives back what came of it, and what the next day's lists are compared with.
+    pub fn write(
+        &self,
+        stage: &Stage,
+        decides: &Decides,
+        sources: &[SourceQuality],
+    ) -> Result<(DateReport, LastLists), Failure> {
         let (files, report) = self.files(decides, sources).map_err(Failure::Unexpected)?;
         stage.write(&files).map_err(Failure::Output)?;
-        Ok(report)
+        let written = LastLists::of_this_run(report.as_of, &files, &self.prepared.cohort_names());
+        Ok((report, written))
     }
 
     fn files(&self, decides: &Decides, sources: &[SourceQuality]) -> Result<(Vec<OutputFile>, DateReport)> {
         let models = &self.prepared.models;
-        let published = published_columns(
+        let mut published = published_columns(
             models,
             &self.loaded.people.spine,
             &self.loaded.people.practices,
@@ -55,11 +67,14 @@ impl AtDate<'_> {
             &self.scored.strata,
             &self.scored.availability,
         );
+        let history = self.past.columns(self.scored.scores.as_of);
+        published.columns.extend(history);
         let mut files = vec![
             tables::scores(&published, models, &self.scored.scores)?,
             tables::not_scored(models, &self.loaded.people.spine, &self.scored.scores)?,
         ];
-        let (cohort_lines, first_list) = self.lists(&published, &mut files)?;
+        let lists = self.lists(&mut published)?;
+        files.extend(lists.files);
         files.push(OutputFile::new(
             "quality.json",
             pretty(&serde_json::json!({
@@ -82,33 +97,21 @@ impl AtDate<'_> {
             decides: decides.clone(),
             attrition: self.attrition(),
             models: self.model_lines(),
-            cohorts: cohort_lines.clone(),
-            outputs: files.iter().map(|file| (file.path.clone(), sha256_of(&file.bytes))).collect(),
+            cohorts: lists.lines.clone(),
+            outputs: files
+                .iter()
+                .filter(|file| !file.is_encrypted)
+                .map(|file| (file.path.clone(), sha256_of(&file.bytes)))
+                .collect(),
         };
         files.push(OutputFile::new("manifest.json", pretty(&serde_json::to_value(&manifest)?)));
-        let report =
-            DateReport { as_of: self.scored.scores.as_of, models: manifest.models, cohorts: cohort_lines, first_list };
+        let report = DateReport {
+            as_of: self.scored.scores.as_of,
+            models: manifest.models,
+            cohorts: lists.lines,
+            first_list: lists.first,
+        };
         Ok((files, report))
-    }
-
-    fn lists(
-        &self,
-        published: &Published,
-        files: &mut Vec<OutputFile>,
-    ) -> Result<(Vec<CohortLine>, Option<lists::List>)> {
-        let mut lines = Vec::new();
-        let mut first = None;
-        for cohort in &self.prepared.cohorts {
-            let table = published.table(|name| cohort.mentions(name))?;
-            let members = cohort.members(&table)?;
-            let made = lists::lists(cohort, &members, published, &self.prepared.models, &self.scored.scores);
-            for list in &made {
-                files.push(list.csv(&cohort.id)?);
-            }
-            lines.push(CohortLine { id: cohort.id.clone(), people: members.len() as u64, lists: made.len() as u64 });
-            first = first.or_else(|| made.into_iter().next());
-        }
-        Ok((lines, first))
     }
 
     /// By scored model: people by grade, and what became of each term.
@@ -227,7 +230,7 @@ fn pretty(json: &serde_json::Value) -> Vec<u8> {
     bytes
 }
 
-fn sha256_of(bytes: &[u8]) -> String {
+pub(super) fn sha256_of(bytes: &[u8]) -> String {
     use sha2::Digest;
     crate::model::library::hex(&sha2::Sha256::digest(bytes))
 }

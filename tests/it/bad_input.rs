@@ -384,7 +384,7 @@ fn settings_that_make_no_sense_are_refused() {
         (
             "\"cpm\", ",
             "",
-            "settings: cohort \"case_management\" is built on model \"cpm\", which is not among the scored models of this run",
+            "cohorts/case_management.toml:11: cohort \"case_management\": model: \"cpm\" is not among the scored models of this run: none",
         ),
     ] {
         let (code, message) = refused(|body| body.set(from, to));
@@ -411,7 +411,7 @@ fn a_misspelt_model_layout_or_cohort_is_met_with_the_nearest_name() {
         (
             "case_management",
             "case_managment",
-            "settings: no cohort \"case_managment\"; did you mean \"case_management\"?",
+            "riskstrat.toml: no cohort \"case_managment\"; did you mean \"case_management\"?",
         ),
     ] {
         let (code, message) = refused(|body| body.set(from, to));
@@ -461,7 +461,11 @@ fn refused_cohort(from: &str, to: &str) -> (u8, String) {
 #[test]
 fn a_cohort_rule_that_cannot_run_is_refused_before_the_data_is_read() {
     for (from, to, expected) in [
-        ("palliative_register = 0", "paliative_register = 0", "unable to find column \"paliative_register\""),
+        (
+            "palliative_register = 1",
+            "paliative_register = 1",
+            "no published column \"paliative_register\"; did you mean \"palliative_register\"?",
+        ),
         ("age_years >= 18", "age_years >= >= 18", "sql parser error: Expected: an expression, found: >="),
         ("age_years >= 18", "sex > 3", "cannot compare string with numeric type"),
         ("age_years >= 18", "years_old(person)", "unsupported function 'years_old'"),
@@ -474,7 +478,8 @@ fn a_cohort_rule_that_cannot_run_is_refused_before_the_data_is_read() {
     ] {
         let (code, message) = refused_cohort(from, to);
         assert_eq!(code, 3, "{message}");
-        assert!(message.starts_with("cohorts: cohort \"case_management\": "), "{message}");
+        assert!(message.starts_with("cohorts/case_management.toml:"), "{message}");
+        assert!(message.contains(": cohort \"case_management\": "), "{message}");
         assert!(message.contains(expected), "{expected} not in: {message}");
     }
     let (code, message) = refused_cohort("purpose", "porpoise");

@@ -82,7 +82,7 @@ fn a_file_that_two_sources_read_is_refused() {
 #[test]
 fn a_wrong_cohort_rule_is_told_in_one_line_with_the_nearest_column() {
     let cohort = include_str!("../../models/cohorts/case_management.toml");
-    let rule = cohort.replace("palliative_register = 0", "paliative_register = 0");
+    let rule = cohort.replace("palliative_register = 1", "paliative_register = 1");
     let (code, message) = refused(|body| body.put("models/cohorts/case_management.toml", rule));
     assert_eq!(code, 3);
     assert_eq!(message.lines().count(), 1, "{message}");
