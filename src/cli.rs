@@ -131,6 +131,11 @@ pub enum Command {
         #[command(flatten)]
         figures: Figures,
     },
+    /// The cohorts there are, what one says, and what a rule would come to
+    Cohort {
+        #[command(subcommand)]
+        command: CohortCommand,
+    },
     /// Check a code list of your own, or bring one to our form; says what it changes
     Codelist {
         #[command(subcommand)]
@@ -288,6 +293,38 @@ fn parse_list(text: &str) -> Result<Cut, String> {
                 .ok_or_else(wrong)
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CohortCommand {
+    /// One line a shipped cohort
+    List,
+    /// One cohort in plain words: rule, exclusions, order, capacity, source, what is assumed
+    Show {
+        /// The cohort's id
+        id: String,
+    },
+    /// How many people each condition of a rule removes, by band, deprivation and ethnicity; publishes nothing
+    Try(TryArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct TryArgs {
+    /// A cohort's id, a .toml file of one, or a SQL condition in quotes
+    #[arg(value_name = "RULE")]
+    pub rule: Option<String>,
+    /// The settings file
+    #[arg(long, default_value = "riskstrat.toml", value_name = "SETTINGS")]
+    pub settings: PathBuf,
+    /// In place of the counts: what came of the people on each list of the settings, and on that of RULE
+    #[arg(long = "yield")]
+    pub follows: bool,
+    /// With --yield, the model whose [outcome] people are followed to
+    #[arg(long, default_value = "cpm", value_name = "ID")]
+    pub model: String,
+    /// With --yield, the past day [default: the last as-of day of the settings]
+    #[arg(long, value_name = "DATE")]
+    pub as_of: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

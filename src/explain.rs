@@ -16,11 +16,9 @@ use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value as Json;
-use sqlparser::ast::{BinaryOperator, Expr};
-use sqlparser::dialect::GenericDialect;
-use sqlparser::parser::Parser;
 
 use crate::cohort::columns::{Published, PublishedColumn, Values};
+use crate::cohort::rule::parts;
 use crate::day::Day;
 use crate::event::{AmountKind, Event};
 use crate::ingest::classify::predicates_met;
@@ -516,7 +514,7 @@ pub fn why_not(prepared: &Prepared, run: &PublishedRun, cohort: &str) -> Result<
     let table = row.table(|name| rule.mentions(name))?;
     let mut held = Vec::new();
     let excluded = rule.exclusions.iter().map(|exclusion| format!("NOT COALESCE(({}), FALSE)", exclusion.condition));
-    for condition in conditions(&rule.condition)?.into_iter().chain(excluded) {
+    for condition in parts(&rule.condition)?.into_iter().chain(excluded) {
         let holds = rule.holds(&table, &condition)?.first() == Some(&true);
         let names = row.columns.iter().map(|column| &column.name).filter(|name| mentions(&condition, name));
         let values = names.filter_map(|name| Some((name.clone(), row.column(name)?.cell(0)))).collect();
@@ -527,42 +525,4 @@ pub fn why_not(prepared: &Prepared, run: &PublishedRun, cohort: &str) -> Result<
 
 fn mentions(condition: &str, column: &str) -> bool {
     condition.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == column)
-}
-
-/// The parts of a condition that all have to hold.
-fn conditions(condition: &str) -> Result<Vec<String>> {
-    let dialect = GenericDialect {};
-    let expression = Parser::new(&dialect).try_with_sql(condition)?.parse_expr()?;
-    let mut parts = Vec::new();
-    split_and(&expression, &mut parts);
-    Ok(parts)
-}
-
-fn split_and(expression: &Expr, parts: &mut Vec<String>) {
-    match expression {
-        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
-            split_and(left, parts);
-            split_and(right, parts);
-        }
-        Expr::Nested(inner) if matches!(**inner, Expr::BinaryOp { op: BinaryOperator::And, .. }) => {
-            split_and(inner, parts)
-        }
-        other => parts.push(other.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rule_is_taken_apart_at_its_ands_and_nowhere_else() {
-        let rule = "cpm_band IN ('very_high', 'high') AND (age_years BETWEEN 18 AND 90) AND (a = 1 OR b = 2 AND c = 3)";
-        let parts = conditions(rule).unwrap();
-        assert_eq!(
-            parts,
-            ["cpm_band IN ('very_high', 'high')", "(age_years BETWEEN 18 AND 90)", "(a = 1 OR b = 2 AND c = 3)"]
-        );
-        assert!(conditions("age_years >").is_err());
-    }
 }

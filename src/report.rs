@@ -3,11 +3,13 @@
 use std::fmt::Write;
 
 use riskstrat::code::CodeList;
+use riskstrat::cohort::Cohort;
 use riskstrat::explain::{Answer, ConditionHeld, Explanation};
 use riskstrat::model::Model;
 use riskstrat::model::import::{Imported, changes};
+use riskstrat::output::disclosure;
 use riskstrat::output::manifest::CohortLine;
-use riskstrat::run::{DateReport, Report};
+use riskstrat::run::{DateReport, Report, Trial, YieldLine};
 use riskstrat::score::given::GivenScore;
 
 /// A number with a comma every three digits.
@@ -213,6 +215,81 @@ pub fn why_not_in_words(cohort: &str, held: &[ConditionHeld]) -> String {
         let mark = if condition.holds { "holds" } else { "FAILS" };
         line(&mut text, format!("  {mark}  {}   [{}]", condition.condition, values.join(", ")));
     }
+    text
+}
+
+/// A cohort in plain words.
+pub fn cohort_said(cohort: &Cohort) -> String {
+    let mut text = String::new();
+    let out = &mut text;
+    line(out, format!("{}: {}", cohort.id, cohort.title));
+    line(out, format!("  what for     {}", cohort.purpose));
+    line(out, format!("  rule from    {}", cohort.source));
+    line(out, format!("  who          {}", cohort.condition));
+    cohort.stay.iter().for_each(|stay| line(out, format!("  who stays    {stay}")));
+    for exclusion in &cohort.exclusions {
+        line(out, format!("  left out     {}: {}", exclusion.reason, exclusion.condition));
+    }
+    line(out, format!("  order        {}", cohort.order_by.join(", ")));
+    cohort.capacity.iter().for_each(|capacity| line(out, format!("  room         {}", capacity.in_words())));
+    if let Some(history) = &cohort.history {
+        line(out, format!("  looks back   {} months of {}", history.back, history.model));
+    }
+    line(out, format!("  score        {}", cohort.model));
+    line(out, format!("  shows        {}", cohort.columns.join(", ")));
+    cohort.derive.iter().for_each(|(name, sql)| line(out, format!("  {name} is {sql}")));
+    cohort.assumed.iter().for_each(|assumed| line(out, format!("  assumed      {assumed}")));
+    text
+}
+
+/// What a rule comes to; small numbers are hidden and others are to the nearest 5.
+pub fn trial_in_words(trial: &Trial) -> String {
+    let mut text = String::new();
+    let out = &mut text;
+    let shown = |people: u64| disclosure::count(people).to_string();
+    line(out, format!("{} as of {}: {} people registered", trial.cohort.id, trial.as_of, shown(trial.registered)));
+    line(out, format!("{:>12} {:>12}  condition", "left", "it alone"));
+    for step in &trial.steps {
+        line(out, format!("{:>12} {:>12}  {}", shown(step.left), shown(step.alone), step.condition));
+    }
+    for (reason, people) in &trial.excluded {
+        line(out, format!("{:>12} {:>12}  left out: {reason}", "", shown(*people)));
+    }
+    if trial.cohort.capacity.is_some() {
+        line(out, format!("{:>12} {:>12}  below capacity", "", shown(trial.below_capacity)));
+    }
+    line(out, format!("{:>12} {:>12}  on the list", shown(trial.on_list), ""));
+    for group in &trial.groups {
+        line(
+            out,
+            format!("\n{:<24} {:>12} {:>12} {:>15}", group.column, "registered", "on the list", "below capacity"),
+        );
+        for of in &group.lines {
+            let word = if of.word.is_empty() { "not known" } else { &of.word };
+            let (registered, on_list, below) = (shown(of.registered), shown(of.on_list), shown(of.below_capacity));
+            line(out, format!("{word:<24} {registered:>12} {on_list:>12} {below:>15}"));
+        }
+    }
+    line(out, "\n1 to 7 people are shown as *, other numbers to the nearest 5".to_owned());
+    text
+}
+
+/// What came of the people on each list.
+pub fn yields_in_words(lines: &[YieldLine]) -> String {
+    let mut text = String::new();
+    let out = &mut text;
+    line(out, format!("{:<28} {:>12} {:>12} {:>12} {:>8}", "list", "people", "followed", "outcome", "share"));
+    for of in lines {
+        let name = if of.cohort.is_empty() { "everybody registered" } else { &of.cohort };
+        let share = match disclosure::rate(of.events, of.followed) {
+            Some((part, whole)) if whole > 0 => format!("{:.1} %", part as f64 * 100.0 / whole as f64),
+            _ => disclosure::HIDDEN.to_owned(),
+        };
+        let (people, followed) = (disclosure::count(of.people), disclosure::count(of.followed));
+        let events = disclosure::count(of.events);
+        line(out, format!("{name:<28} {people:>12} {followed:>12} {events:>12} {share:>8}"));
+    }
+    line(out, "\n1 to 7 people are shown as *, other numbers to the nearest 5".to_owned());
     text
 }
 

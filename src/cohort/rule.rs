@@ -6,6 +6,9 @@
 use anyhow::{Context, Result, ensure};
 use polars::prelude::{Column, DataFrame, DataType, IntoLazy, LazyFrame};
 use polars::sql::SQLContext;
+use sqlparser::ast::{BinaryOperator, Expr};
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::Parser;
 
 use super::columns::{Made, Values};
 use super::spec::Cohort;
@@ -209,4 +212,42 @@ fn column_of(name: &str, column: &Column) -> Result<Made> {
         _ => Values::Whole(column.cast(&DataType::Int64)?.i64()?.iter().collect()),
     };
     Ok(Made { name: name.to_owned(), values })
+}
+
+/// The parts of a condition that all have to hold.
+pub fn parts(condition: &str) -> Result<Vec<String>> {
+    let dialect = GenericDialect {};
+    let expression = Parser::new(&dialect).try_with_sql(condition)?.parse_expr()?;
+    let mut parts = Vec::new();
+    split_and(&expression, &mut parts);
+    Ok(parts)
+}
+
+fn split_and(expression: &Expr, parts: &mut Vec<String>) {
+    match expression {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            split_and(left, parts);
+            split_and(right, parts);
+        }
+        Expr::Nested(inner) if matches!(**inner, Expr::BinaryOp { op: BinaryOperator::And, .. }) => {
+            split_and(inner, parts)
+        }
+        other => parts.push(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_taken_apart_at_its_ands_and_nowhere_else() {
+        let rule = "cpm_band IN ('very_high', 'high') AND (age_years BETWEEN 18 AND 90) AND (a = 1 OR b = 2 AND c = 3)";
+        let found = parts(rule).unwrap();
+        assert_eq!(
+            found,
+            ["cpm_band IN ('very_high', 'high')", "(age_years BETWEEN 18 AND 90)", "(a = 1 OR b = 2 AND c = 3)"]
+        );
+        assert!(parts("age_years >").is_err());
+    }
 }

@@ -180,6 +180,29 @@ impl Cohort {
         if problems.is_empty() { Ok(cohort) } else { Err(problems.into_iter().map(problem).collect()) }
     }
 
+    /// A condition alone, ordered by a model's score.
+    pub fn of_condition(id: &str, model: &str, condition: &str) -> Cohort {
+        let words = || "a condition that was typed".to_owned();
+        Cohort {
+            id: id.to_owned(),
+            title: words(),
+            purpose: words(),
+            source: words(),
+            assumed: Vec::new(),
+            model: model.to_owned(),
+            condition: condition.to_owned(),
+            stay: None,
+            order_by: vec![format!("-{model}_linear_predictor")],
+            columns: Vec::new(),
+            derive: BTreeMap::new(),
+            history: None,
+            exclusions: Vec::new(),
+            capacity: None,
+            floor: None,
+            hold_days: None,
+        }
+    }
+
     /// With the changes that a run makes to it.
     pub fn changed(mut self, preset: &Preset) -> Cohort {
         self.capacity = preset.capacity.clone().or(self.capacity);
@@ -354,24 +377,7 @@ pub mod tests {
 
     /// A cohort with a rule and nothing else, for tests of what comes after it.
     pub fn plain(id: &str, condition: &str) -> Cohort {
-        Cohort {
-            id: id.to_owned(),
-            title: id.to_owned(),
-            purpose: String::new(),
-            source: String::new(),
-            assumed: Vec::new(),
-            model: "cpm".to_owned(),
-            condition: condition.to_owned(),
-            stay: None,
-            order_by: vec!["-cpm_linear_predictor".to_owned()],
-            columns: Vec::new(),
-            derive: BTreeMap::new(),
-            history: None,
-            exclusions: Vec::new(),
-            capacity: None,
-            floor: None,
-            hold_days: None,
-        }
+        Cohort::of_condition(id, "cpm", condition)
     }
 
     const TEXT: &str = "format = 1\n[cohort]\nid = \"a\"\ntitle = \"A\"\npurpose = \"p\"\nsource = \"s\"\nmodel = \"cpm\"\n\

@@ -2,6 +2,7 @@
 
 pub mod appraise;
 pub mod codelist;
+pub mod cohort;
 pub mod demo;
 pub mod explain;
 pub mod layouts;
@@ -32,6 +33,7 @@ pub fn command(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Pseudonymise(args) => pseudonymise::pseudonymise_file(args),
         Command::Validate { past, model, figures } => appraise::validate(past, model, figures, over),
+        Command::Cohort { command } => cohort::cohort(command, over),
         Command::Codelist { command } => codelist::codelist(command, over),
         Command::Score { model, given } => models::score_given(model, given, over),
     }

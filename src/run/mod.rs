@@ -13,12 +13,14 @@ mod past;
 mod prepare;
 mod read;
 mod recipients;
+mod trial;
 mod write;
 
 pub use back_cast::{BackCast, Cast, Followed, Lost, Outcome, PastDay, Request, back_cast, prepare_back_cast};
 pub use date::{RunTables, Scored, operations_at, score_at};
 pub use prepare::{Prepared, all_streams, prepare, prepare_changed};
 pub use read::{Loaded, People, load, read_events, read_people};
+pub use trial::{Group, GroupLine, Step, Trial, YieldLine, try_cohort, yields};
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -5,6 +5,7 @@ use std::fs;
 
 use riskstrat::demo;
 use riskstrat::population::{Format, Request, generate};
+use riskstrat::run::{GroupLine, Silent, YieldLine, try_cohort, yields};
 use serde_json::Value;
 
 use crate::bad_input::{Body, refused};
@@ -164,4 +165,42 @@ fn every_shipped_cohort_names_people_and_everybody_ends_in_one_place() {
     let text = str::from_utf8(&files[all[0]]).unwrap();
     assert!(text.contains(",middle,") || text.contains(",old,"), "a derived column is shown");
     assert!(number(&lines(&files["manifest.json"])["care_home"]["below_capacity"]) > 0, "a preset's capacity cuts");
+}
+
+#[test]
+fn a_rule_is_tried_before_it_is_published_and_lists_are_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut request = Request::new(3_000, 29, folder.path().join("data"));
+    request.rows_per_person = 30;
+    request.format = Format::Parquet;
+    generate(&request, &|_, _| ()).unwrap();
+    let settings = write(&folder.path().join("riskstrat.toml"), demo::settings("data", "2016-04-01"));
+    let tried = |rule: &str| try_cohort(&settings, None, rule, &Silent);
+    let trial = tried("age_years >= 65 AND (sex = 'female' OR sex = 'male') AND on_case_management = 0").unwrap();
+    let conditions: Vec<&str> = trial.steps.iter().map(|step| step.condition.as_str()).collect();
+    assert_eq!(conditions, ["age_years >= 65", "(sex = 'female' OR sex = 'male')", "on_case_management = 0"]);
+    let left: Vec<u64> = trial.steps.iter().map(|step| step.left).collect();
+    assert!(left[0] == trial.steps[0].alone && left.is_sorted_by(|one, two| one >= two) && left[2] > 0, "{left:?}");
+    assert!(trial.steps[2].alone > left[2], "a condition alone holds for more people");
+    assert_eq!((trial.on_list, trial.below_capacity), (left[2], 0));
+    let columns: Vec<&str> = trial.groups.iter().map(|group| group.column.as_str()).collect();
+    assert_eq!(columns, ["cpm_band", "deprivation_fifth", "ethnicity"]);
+    for group in &trial.groups {
+        let sum = |of: fn(&GroupLine) -> u64| group.lines.iter().map(of).sum::<u64>();
+        assert_eq!((sum(|line| line.registered), sum(|line| line.on_list)), (trial.registered, trial.on_list));
+    }
+    // A shipped cohort that the settings do not have, which looks back.
+    let shipped = tried("year_of_care").unwrap();
+    assert_eq!((shipped.cohort.id.as_str(), shipped.excluded.len()), ("year_of_care", 1));
+    let fault = tried("age_year >= 65").unwrap_err().to_string();
+    assert!(fault.contains("no published column \"age_year\"; did you mean \"age_years\"?"), "{fault}");
+    assert!(!folder.path().join("out").exists(), "nothing is written");
+
+    let lines = yields(&settings, None, Some("top_2_percent"), "cpm", None, &Silent).unwrap();
+    let names: Vec<&str> = lines.iter().map(|line| line.cohort.as_str()).collect();
+    assert_eq!(names, ["", "case_management", "top_2_percent"]);
+    assert_eq!(lines[0].people, trial.registered);
+    let share = |line: &YieldLine| line.events as f64 / line.followed as f64;
+    assert!(lines.iter().all(|line| line.events <= line.followed && line.followed <= line.people && line.events > 0));
+    assert!(share(&lines[1]) > 2.0 * share(&lines[0]), "a list of high risk finds more than chance: {lines:?}");
 }
