@@ -84,6 +84,11 @@ macro_rules! gates {
             $($(#[doc = $meaning])+ pub $name: Option<f64>,)+
             /// Gates that compare a source with its past need this many rows to judge by; of few rows nothing follows.
             pub judged_from_rows: Option<u64>,
+            /// A sender's month is judged where at least this many rows are usual.
+            pub month_rows_from: Option<u64>,
+            /// Months that are known to be missing or cut, as `source/sender/2015-03` with the first month of several
+            /// and `*` for any part of a name; the sender `all` stands for the whole feed.
+            pub expected_month_falls: Vec<String>,
             /// A term that is the same for everybody stops the run from this many scored people on; with fewer, a rare
             /// term may well be absent.
             pub dead_terms_from_people: Option<u64>,
@@ -133,6 +138,12 @@ gates! {
     /// share by which the share of rows that any model asks about fell against the last published run
     AskedFallShare asked_fall_share: Source AtMost 0.5,
         "the feed's codes or a code list have changed";
+    /// days from the newest event to the last as-of day
+    NewestEventDays newest_event_days: Source AtMost 100.0,
+        "the feed is stale: ask its sender for a newer one";
+    /// rows that a sender sent of a month, as a share of the median of the twelve months before
+    MonthRowsShare month_rows_share: Source AtLeast 0.2,
+        "ask the sender for the month; where it is known to be so, name it under limits.expected_month_falls";
     /// people on the register
     PeopleAtLeast people_at_least: Run AtLeast 1.0,
         "without people there is nobody to score";
@@ -191,6 +202,7 @@ impl Serialize for Gate {
 
 impl Limits {
     const JUDGED_FROM_ROWS: u64 = 100;
+    const MONTH_ROWS_FROM: u64 = 100;
     const DEAD_TERMS_FROM_PEOPLE: u64 = 10_000;
 
     pub fn judged_from_rows(&self) -> u64 {
@@ -201,12 +213,18 @@ impl Limits {
         self.dead_terms_from_people.unwrap_or(Limits::DEAD_TERMS_FROM_PEOPLE)
     }
 
+    pub fn month_rows_from(&self) -> u64 {
+        self.month_rows_from.unwrap_or(Limits::MONTH_ROWS_FROM)
+    }
+
     /// Whether a term is named among those that may be dead.
     pub fn expects_dead(&self, model: &str, term: &str) -> bool {
-        let name = format!("{model}/{term}");
-        self.expected_dead_terms
-            .iter()
-            .any(|pattern| glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(&name)))
+        is_named(&self.expected_dead_terms, &format!("{model}/{term}"))
+    }
+
+    /// Whether a fall is named among those that are known, by its source, sender and first month.
+    pub fn expects_fall(&self, scope: &str) -> bool {
+        is_named(&self.expected_month_falls, scope)
     }
 
     /// What is wrong with the limits of a run, or of one of its sources.
@@ -223,8 +241,18 @@ impl Limits {
                 problems.push(format!("limits: {} is of the whole run; it stands under [limits]", gate.name()));
             }
         }
-        if of_source && (self.dead_terms_from_people.is_some() || !self.expected_dead_terms.is_empty()) {
-            problems.push("limits: what is known of terms stands under [limits]".to_owned());
+        let of_run = self.dead_terms_from_people.is_some()
+            || !self.expected_dead_terms.is_empty()
+            || !self.expected_month_falls.is_empty();
+        if of_source && of_run {
+            problems.push("limits: what is known of terms and months stands under [limits]".to_owned());
+        }
+        for pattern in &self.expected_month_falls {
+            if glob::Pattern::new(pattern).is_err() || !pattern.contains('/') {
+                problems.push(format!(
+                    "limits: expected_month_falls are written source/sender/2015-03, with * for any part; \"{pattern}\" is not"
+                ));
+            }
         }
         for pattern in &self.expected_dead_terms {
             if glob::Pattern::new(pattern).is_err() || !pattern.contains('/') {
@@ -235,6 +263,11 @@ impl Limits {
         }
         problems
     }
+}
+
+/// Whether one of these patterns is of a name.
+fn is_named(patterns: &[String], name: &str) -> bool {
+    patterns.iter().any(|pattern| glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(name)))
 }
 
 /// Somebody's word that a gate may be breached.

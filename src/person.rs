@@ -194,6 +194,18 @@ impl Spine {
         self.keys.find(key)
     }
 
+    /// The practice that a person was with on a day; before and after all registrations the nearest one.
+    pub fn practice_on(&self, person: u32, day: Day) -> Option<u32> {
+        let place = person as usize;
+        let periods =
+            &self.registrations[self.registration_starts[place] as usize..self.registration_starts[place + 1] as usize];
+        let begun = periods.iter().filter(|period| period.start <= day);
+        begun
+            .max_by_key(|period| (period.start, std::cmp::Reverse(period.practice)))
+            .or(periods.first())
+            .map(|period| period.practice)
+    }
+
     /// A person's registration, age and life on the as-of day, as known before it.
     ///
     /// # Boundaries

@@ -320,6 +320,12 @@ impl Settings {
         self.lists = Lists::default();
     }
 
+    /// How many rows a month of a source's sender has to have usually, to be judged.
+    pub fn month_rows_from(&self, source: &str) -> u64 {
+        let own = self.inputs_limits().find(|(name, _)| *name == source);
+        own.and_then(|(_, limits)| limits.month_rows_from).unwrap_or_else(|| self.limits.month_rows_from())
+    }
+
     pub fn out_folder(&self) -> PathBuf {
         self.base.join(&self.out)
     }

@@ -14,7 +14,8 @@ use super::classify::{self, BLANK, IRRELEVANT, Reading, RowConcepts, ValueId, Va
 use super::column::{self, BAD_DAY, DayReader, KnownDictionary, NO_DAY, for_each_text};
 use super::counts::{Counts, Rule};
 use super::files::Batch;
-use super::layout::{self, DayColumn, FieldSystem, LayoutFile};
+use super::layout::{self, Covers, DayColumn, FieldSystem, LayoutFile};
+use super::months::{SentRows, Slots, Tally};
 use super::opt_out_codes::{OptOutCodes, OptOutEntry};
 use crate::day::Day;
 use crate::event::Event;
@@ -31,6 +32,8 @@ pub struct Context<'a> {
     pub spine: &'a Spine,
     /// Events from here on are not read.
     pub horizon: Day,
+    /// What rows are counted in, by sender.
+    pub slots: &'a Slots,
 }
 
 /// A person's number, or one of the three below.
@@ -123,6 +126,8 @@ struct Shape {
     amount: Option<usize>,
     newest: Option<usize>,
     duplicate_key: Vec<KeyPart>,
+    /// The layout's field and the column that say who sent a row.
+    sender: Option<(usize, usize)>,
 }
 
 /// A column by which copies of a row are known, as it is compared.
@@ -199,7 +204,10 @@ impl Shape {
         });
         let newest =
             duplicates.and_then(|duplicates| duplicates.newest.as_ref()).map(|newest| want(&newest.column, false));
-        Some(Shape { stream, fields, person, day, recorded, end, amount, newest, duplicate_key, wanted })
+        let sender = layout.layout.sent_by.as_ref().and_then(|name| layout.field(name));
+        // A file without the column is counted by the practices that its people were with.
+        let sender = sender.and_then(|field| Some((field, want(layout.fields[field].columns.first()?, true))));
+        Some(Shape { stream, fields, person, day, recorded, end, amount, newest, duplicate_key, sender, wanted })
     }
 }
 
@@ -222,7 +230,18 @@ struct Thread {
     candidates: Vec<Candidate>,
     opt_outs: Vec<OptOutEntry>,
     counts: Counts,
+    sent: Sent,
     buffers: Buffers,
+}
+
+/// Rows by who sent them.
+#[derive(Default)]
+struct Sent {
+    senders: Option<ValueReader>,
+    by_sender: Tally,
+    /// By practice on the spine, where rows do not say who sent them.
+    by_practice: Tally,
+    values: Vec<ValueId>,
 }
 
 const UNSEEN: u32 = u32::MAX - 1;
@@ -290,6 +309,10 @@ impl<'a> EventReader<'a> {
             candidates: Vec::new(),
             opt_outs: Vec::new(),
             counts: Counts::default(),
+            sent: Sent {
+                senders: self.shape.sender.map(|(field, _)| self.values_of(&layout.fields[field])),
+                ..Sent::default()
+            },
             buffers: Buffers::default(),
         }
     }
@@ -314,6 +337,7 @@ impl<'a> EventReader<'a> {
         for thread in threads {
             finished.counts.add(thread.counts);
             finished.opt_outs.extend(thread.opt_outs);
+            thread.sent.add_to(&mut finished.sent, &self.context);
             finished.parts.push((thread.concepts.concepts, thread.rows));
             candidates.push(thread.candidates);
         }
@@ -333,6 +357,18 @@ pub struct Finished {
     pub opt_outs: Vec<OptOutEntry>,
     /// Where an event is not a row: how many rows were used of each person.
     pub rows_of_people: Vec<(u32, u32)>,
+    pub sent: SentRows,
+}
+
+impl Sent {
+    fn add_to(&self, all: &mut SentRows, context: &Context) {
+        let code = |number: u32| match &self.senders {
+            Some(senders) => String::from_utf8_lossy(&senders.values.values[number as usize].0).into_owned(),
+            None => String::new(),
+        };
+        all.add(context.slots, &self.by_sender, code);
+        all.add(context.slots, &self.by_practice, |practice| context.spine.practices[practice as usize].clone());
+    }
 }
 
 impl Finished {
@@ -370,8 +406,10 @@ impl Thread {
         self.counts.rows += batch.rows as u64;
         self.read_values(reader, batch)?;
         self.name_concepts(reader, batch);
+        self.read_senders(reader, batch)?;
         let concepts = &self.buffers.concepts;
-        let is_asked = |row: usize| concepts[row] < DROPPED;
+        let (senders, of_practices) = (&self.sent.values, is_sent_by_practices(reader));
+        let is_asked = |row: usize| concepts[row] < DROPPED || of_practices && senders[row] == BLANK;
         self.people.read(
             column(shape.person),
             name(shape.person),
@@ -396,10 +434,47 @@ impl Thread {
         if !shape.duplicate_key.is_empty() {
             read_keys(shape, batch, &mut self.key_fields, &mut self.buffers.keys)?;
         }
+        self.count_sent(reader);
         for row in 0..batch.rows {
             self.take_row(reader, batch, row);
         }
         Ok(())
+    }
+
+    /// Who sent each row of the batch; blank where it does not say.
+    fn read_senders(&mut self, reader: &EventReader, batch: &Batch) -> Result<()> {
+        let sent = &mut self.sent;
+        let sender = reader.shape.sender.and_then(|(_, column)| Some((column, batch.columns[column].as_ref()?)));
+        match (sender, &mut sent.senders) {
+            (Some((column, array)), Some(senders)) => {
+                senders.read(array, &reader.shape.wanted[column].0, &mut sent.values)
+            }
+            _ => {
+                sent.values.clear();
+                sent.values.resize(batch.rows, BLANK);
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts the batch's rows by who sent them and when they were known, whatever is asked of them.
+    fn count_sent(&mut self, reader: &EventReader) {
+        let (slots, spine) = (reader.context.slots, reader.context.spine);
+        let Buffers { days, recorded, people, .. } = &self.buffers;
+        // A recording day that is missing or no date is far in the past.
+        let has_recorded = reader.shape.recorded.is_some();
+        let known = |row: usize| if has_recorded { days[row].max(recorded[row]) } else { days[row] };
+        let of_practices = is_sent_by_practices(reader);
+        let Sent { by_sender, by_practice, values, .. } = &mut self.sent;
+        for (row, &sender) in values.iter().enumerate() {
+            if sender != BLANK || !of_practices {
+                by_sender.count(slots, sender, days[row], known(row));
+            } else if people[row] < NOBODY
+                && let Some(practice) = spine.practice_on(people[row], Day(days[row]))
+            {
+                by_practice.count(slots, practice, days[row], known(row));
+            }
+        }
     }
 
     /// The values of every field column of the batch, one buffer a column.
@@ -570,6 +645,11 @@ impl Thread {
             self.candidates.push(Candidate { person, key: buffers.keys[row], newest, filled, content, event });
         }
     }
+}
+
+/// Whether a row that does not say who sent it is of the practice that its person was with.
+fn is_sent_by_practices(reader: &EventReader) -> bool {
+    reader.layout.layout.covers == Covers::Practices
 }
 
 /// Columns that decide the concept: field reader, buffer, and the field's place in the stream plan.

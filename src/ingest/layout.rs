@@ -63,6 +63,9 @@ pub struct Header {
     pub stream: Option<String>,
     /// What one row is, in words.
     pub one_row: String,
+    /// The field that says who sent a row: a practice, a hospital. Rows are counted by it and by month.
+    #[serde(default)]
+    pub sent_by: Option<String>,
     /// Whom the feed covers, which decides where the absence of a record means something.
     #[serde(default)]
     pub covers: Covers,
@@ -72,6 +75,9 @@ pub struct Header {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Usual {
+    /// Days from the newest event to the day that the feed is read for, at most.
+    #[serde(default)]
+    pub newest_event_days: Option<u32>,
     /// Share of rows that are copies of another, at most: files that repeat what earlier ones said have many.
     #[serde(default)]
     pub duplicates_share: Option<f64>,
@@ -309,6 +315,9 @@ impl LayoutFile {
                 problems.push(format!("field \"{}\": values go with system = \"words\", and only with it", field.name));
             }
         }
+        if let Some(sender) = self.layout.sent_by.as_ref().filter(|name| self.field(name).is_none()) {
+            problems.push(format!("sent_by names field \"{sender}\", which the layout does not have"));
+        }
         for keep in &self.keep {
             if !self.fields.iter().any(|field| field.name == keep.field) {
                 problems.push(format!("keep names field \"{}\", which the layout does not have", keep.field));
@@ -329,6 +338,11 @@ impl LayoutFile {
             }
         }
         problems
+    }
+
+    /// The place of a field.
+    pub fn field(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name)
     }
 
     /// Adds the streams that rows of this layout become.

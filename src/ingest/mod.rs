@@ -15,6 +15,7 @@ pub mod files;
 pub mod follow_up;
 pub mod identifiers;
 pub mod layout;
+pub mod months;
 pub mod opt_out_codes;
 pub mod parquet;
 pub mod register;
@@ -31,6 +32,7 @@ use counts::Counts;
 use events::{Context, EventReader, Finished};
 use files::{Batch, CsvDialect, InputFile, Wanted};
 use layout::{Builds, CsvSettings, LayoutFile};
+use months::SentRows;
 use spells::SpellReader;
 
 /// Files of one layout.
@@ -158,6 +160,8 @@ pub struct Linked {
     pub counts: Vec<Counts>,
     /// How many events each source left, in the order given.
     pub events: Vec<u64>,
+    /// Rows of each source by sender and month, in the order given.
+    pub sent: Vec<SentRows>,
     /// Until when each source tells what came of people, in the order given; `None` where it has nothing of the stream
     /// that was asked about, or none was.
     pub followed_until: Vec<Option<Day>>,
@@ -169,11 +173,13 @@ pub fn link(people: usize, finished: Vec<Finished>, followed: Option<usize>) -> 
         finished.iter().map(|source| followed.and_then(|stream| follow_up::followed_until(source, stream))).collect();
     let mut counts = Vec::new();
     let mut events = Vec::new();
+    let mut sent = Vec::new();
     let mut tables = Vec::new();
     let mut dealt = Vec::new();
     for source in finished {
         debug_assert!(source.counts.add_up(), "every row is used or counted under a rule");
         counts.push(source.counts);
+        sent.push(source.sent);
         events.push(source.parts.iter().map(|(_, rows)| rows.len() as u64).sum());
         for (concepts, rows) in source.parts {
             tables.push(concepts);
@@ -183,5 +189,5 @@ pub fn link(people: usize, finished: Vec<Finished>, followed: Option<usize>) -> 
     let slices: Vec<&[Concept]> = tables.iter().map(Vec::as_slice).collect();
     let (concepts, places) = classify::merge_concepts(&slices);
     let parts = dealt.into_iter().zip(places.into_iter().map(Some)).collect();
-    Linked { concepts, timelines: Timelines::build(people, parts), counts, events, followed_until }
+    Linked { concepts, timelines: Timelines::build(people, parts), counts, events, sent, followed_until }
 }

@@ -21,6 +21,7 @@ use super::counts::{Counts, Rule};
 use super::events::{Context, Finished, NOBODY, OPTED_OUT, PersonReader, UNKNOWN};
 use super::files::Batch;
 use super::layout::{EpisodeColumns, Field, FieldSystem, LayoutFile};
+use super::months::{SentRows, Tally};
 use crate::event::Event;
 use crate::measure::plan::{Concept, Mask, StreamPlan};
 use crate::model::library::Library;
@@ -31,6 +32,8 @@ pub const ADMISSION: &str = "admission";
 pub const EPISODE: &str = "episode";
 pub const DIAGNOSIS: &str = "diagnosis";
 pub const PROCEDURE: &str = "procedure";
+/// All of them.
+pub const STREAMS: [&str; 4] = [ADMISSION, EPISODE, DIAGNOSIS, PROCEDURE];
 /// The field of `diagnosis` that says whether the code came first in its episode.
 pub const POSITION: &str = "position";
 pub const CODE: &str = "code";
@@ -94,6 +97,7 @@ struct Thread {
     episodes: Vec<Episode>,
     cells: Vec<Cell>,
     counts: Counts,
+    sent: Tally,
 }
 
 impl<'a> SpellReader<'a> {
@@ -172,11 +176,18 @@ impl<'a> SpellReader<'a> {
             episodes: Vec::new(),
             cells: Vec::new(),
             counts: Counts::default(),
+            sent: Tally::default(),
         }
     }
 
     fn field(&self, name: &str) -> Option<usize> {
         self.layout.fields.iter().position(|field| field.name == name)
+    }
+
+    /// The code of a provider, from its number within a thread.
+    fn provider_code(&self, thread: &Thread, number: ValueId) -> String {
+        let field = self.field(&self.columns.provider_field).expect("a layout of spells has a provider field");
+        String::from_utf8_lossy(&thread.fields[field].values.values[number as usize].0).into_owned()
     }
 
     /// All spells as events, and the counts of all threads.
@@ -186,7 +197,12 @@ impl<'a> SpellReader<'a> {
             threads.extend(slot.lock().expect("no thread panicked").take());
         }
         let mut counts = Counts::default();
+        let mut sent = SentRows::default();
         let mut episodes = Vec::new();
+        for thread in &threads {
+            let provider = |number| self.provider_code(thread, number);
+            sent.add(self.context.slots, &thread.sent, provider);
+        }
         let values = FieldValues::merge(&self, &mut threads);
         for (number, thread) in threads.iter_mut().enumerate() {
             counts.add(std::mem::take(&mut thread.counts));
@@ -222,7 +238,7 @@ impl<'a> SpellReader<'a> {
             },
         );
         let parts = parts.map(|part| (part.concepts, part.rows)).collect();
-        Finished { parts, counts, opt_outs: Vec::new(), rows_of_people }
+        Finished { parts, counts, opt_outs: Vec::new(), rows_of_people, sent }
     }
 }
 
@@ -302,6 +318,14 @@ impl Thread {
             match &batch.columns[*place] {
                 Some(array) => self.fields[*field].read(array, name(*place), out)?,
                 None => out.resize(batch.rows, BLANK),
+            }
+        }
+        let provider = reader.field(&reader.columns.provider_field);
+        if let Some(providers) = reader.field_columns.iter().position(|(field, _)| Some(*field) == provider) {
+            for row in 0..batch.rows {
+                // A row reaches an extract when its episode is finished.
+                let (start, end) = (days[1][row], days[2][row]);
+                self.sent.count(reader.context.slots, values[providers][row], start, start.max(end));
             }
         }
         for row in 0..batch.rows {

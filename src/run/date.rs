@@ -58,7 +58,8 @@ pub fn score_at(prepared: &Prepared, loaded: &Loaded, as_of: Day, advance: &(dyn
     let Loaded { plan, people, linked } = loaded;
     let (operations, providers) = operations_at(prepared, loaded, as_of);
     let evaluator = Evaluator::new(plan, &operations);
-    let coverage = Coverage::new(plan, &prepared.streams, &linked.concepts, &people.spine, &linked.timelines, as_of);
+    let sources = prepared.sources.iter().map(|input| &input.layout).zip(&linked.sent);
+    let coverage = Coverage::new(plan, &prepared.slots, sources, &people.spine, as_of);
     let availability = Availability::new(plan, &coverage, people.spine.practices.len(), as_of);
     let everybody = Everybody {
         models: &prepared.models,

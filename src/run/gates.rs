@@ -10,16 +10,18 @@ use rayon::prelude::*;
 
 use super::read::{counted, source_quality};
 use super::{Loaded, Prepared, Scored};
+use crate::day::{Day, Month};
 use crate::gate::{Allowance, Gate, Judged, Outcome};
 use crate::ingest::Input;
 use crate::ingest::counts::{Counts, Reject, Rule};
-use crate::ingest::spells::{ADMISSION, DIAGNOSIS, EPISODE, PROCEDURE};
+use crate::ingest::coverage::streams_of;
+use crate::ingest::layout::Covers;
+use crate::ingest::months::{Fall, MONTHS, RECENT_DAYS, SentRows, falls};
 use crate::model::{Condition, Model, Take};
 use crate::output::last::{Counted, LastRun};
 use crate::output::manifest::{SourceQuality, share};
 use crate::score::people::ModelScores;
-
-const SPELL_STREAMS: [&str; 4] = [ADMISSION, EPISODE, DIAGNOSIS, PROCEDURE];
+use crate::settings::Purpose;
 
 /// What this run counts of itself, for its own gates and those of the next.
 pub(super) fn count(prepared: &Prepared, loaded: &Loaded, sources: &[SourceQuality]) -> Counted {
@@ -42,11 +44,7 @@ pub(super) fn count(prepared: &Prepared, loaded: &Loaded, sources: &[SourceQuali
 /// Rows of the sources that a stream is made of.
 fn rows_of_stream(prepared: &Prepared, loaded: &Loaded, stream: &str) -> u64 {
     let sources = prepared.sources.iter().zip(&loaded.linked.counts);
-    let makes = |input: &Input| match &input.layout.layout.stream {
-        Some(name) => name == stream,
-        None => SPELL_STREAMS.contains(&stream),
-    };
-    sources.filter(|(input, _)| makes(input)).map(|(_, counts)| counts.rows).sum()
+    sources.filter(|(input, _)| streams_of(&input.layout).contains(&stream)).map(|(_, counts)| counts.rows).sum()
 }
 
 /// Events that meet a predicate which names a code list, by stream and list.
@@ -99,6 +97,11 @@ pub(super) struct Gatekeeper<'a> {
     pub counted: &'a Counted,
 }
 
+/// How many months before the last as-of day are judged: longer ago, models ask about little.
+const JUDGED_MONTHS: i32 = 24;
+/// What stands for the sender where the feed as a whole is meant.
+const ALL_SENDERS: &str = "all";
+
 /// Why a comparison was not made.
 const NOTHING_TO_COMPARE: &str = "no earlier run to compare with";
 const FEW_ROWS: &str = "too few rows to judge by";
@@ -111,6 +114,10 @@ impl Gatekeeper<'_> {
         for (source, (input, counts)) in self.sources.iter().zip(counted(self.prepared, self.loaded)) {
             self.rows(source, input, counts, &mut judged);
             self.rows_against(source, last, &mut judged);
+        }
+        for (input, sent) in self.prepared.sources.iter().zip(&self.loaded.linked.sent) {
+            self.newest(input, sent, &mut judged);
+            self.months(input, sent, &mut judged);
         }
         self.people(last, &mut judged);
         self.lists(last, &mut judged);
@@ -132,6 +139,7 @@ impl Gatekeeper<'_> {
     fn limit(&self, gate: Gate, input: Option<&Input>) -> f64 {
         let usual = input.and_then(|input| match gate {
             Gate::DuplicatesShare => input.layout.usual.duplicates_share,
+            Gate::NewestEventDays => input.layout.usual.newest_event_days.map(f64::from),
             _ => None,
         });
         let stated = self.prepared.settings.limit(gate, input.map(|input| input.name.as_str()));
@@ -179,8 +187,7 @@ impl Gatekeeper<'_> {
         );
         judge(Gate::NotOnRegisterShare, strangers, words);
         let (gate, of_rows) = (Gate::AskedShare, share(asked, rows));
-        if !self.is_asked(input) || rows < self.prepared.settings.judged_from_rows(name) {
-            let why = if self.is_asked(input) { FEW_ROWS } else { "no model asks about the feed" };
+        if let Some(why) = self.why_not_judged(input) {
             judged.push(Judged::not(gate, name, self.limit(gate, Some(input)), why));
         } else {
             judge(
@@ -212,7 +219,111 @@ impl Gatekeeper<'_> {
 
     /// Whether any model asks about a source's streams.
     fn is_asked(&self, input: &Input) -> bool {
-        input.layout.layout.stream.as_ref().is_none_or(|stream| self.loaded.plan.stream(stream).is_some())
+        streams_of(&input.layout).into_iter().any(|stream| self.loaded.plan.stream(stream).is_some())
+    }
+
+    /// How old the newest rows of a source are.
+    fn newest(&self, input: &Input, sent: &SentRows, judged: &mut Vec<Judged>) {
+        let (name, gate) = (&input.name, Gate::NewestEventDays);
+        let limit = self.limit(gate, Some(input));
+        if let Some(why) = self.why_not_judged(input) {
+            return judged.push(Judged::not(gate, name, limit, why));
+        }
+        let horizon = self.prepared.settings.horizon();
+        let (days, words) = match sent.newest_days() {
+            Some(days) => {
+                (days as usize, format!("source \"{name}\": the newest rows are {days} days older than {horizon}"))
+            }
+            None => (RECENT_DAYS + 1, format!("source \"{name}\": no rows of the {RECENT_DAYS} days before {horizon}")),
+        };
+        judged.push(Judged::new(gate, name, days as f64, limit, words));
+    }
+
+    fn why_not_judged(&self, input: &Input) -> Option<&'static str> {
+        let source = self.sources.iter().find(|source| source.source == input.name);
+        let rows = source.map_or(0, |source| source.rows);
+        if self.prepared.settings.purpose(&input.name) == Purpose::Aggregates {
+            return Some("the feed is for aggregates alone");
+        }
+        match (self.is_asked(input), rows < self.prepared.settings.judged_from_rows(&input.name)) {
+            (false, _) => Some("no model asks about the feed"),
+            (true, true) => Some(FEW_ROWS),
+            (true, false) => None,
+        }
+    }
+
+    /// Months of which far fewer rows came than is usual: of the feed as a whole, else of one who sends it.
+    fn months(&self, input: &Input, sent: &SentRows, judged: &mut Vec<Judged>) {
+        let (name, gate) = (&input.name, Gate::MonthRowsShare);
+        let limit = self.limit(gate, Some(input));
+        if let Some(why) = self.why_not_judged(input) {
+            return judged.push(Judged::not(gate, name, limit, why));
+        }
+        let settings = &self.prepared.settings;
+        let horizon = settings.horizon();
+        // The month of the newest rows is still to be filled.
+        let newest = Day(horizon.0 - sent.newest_days().unwrap_or(RECENT_DAYS as u32) as i32);
+        let last_whole = Month(Day(newest.0 + 1).month().0 - 1);
+        let judged_from = Month(horizon.month().0 - JUDGED_MONTHS);
+        let judge = |months: &[u64]| {
+            let last = Day(horizon.0 - 1).month();
+            let months = months.iter().enumerate().rev().map(|(back, rows)| (Month(last.0 - back as i32), *rows));
+            let months: Vec<(Month, u64)> = months.filter(|(month, _)| *month <= last_whole).collect();
+            falls(&months, judged_from, limit, settings.month_rows_from(name))
+        };
+        let by_sender: Vec<(&str, Vec<u64>)> =
+            sent.senders().map(|sender| (sender, sent.months(&self.prepared.slots, sender, horizon))).collect();
+        let mut all = vec![0; MONTHS];
+        by_sender.iter().for_each(|(_, months)| all.iter_mut().zip(months).for_each(|(all, rows)| *all += rows));
+        let (mut lowest, of_feed) = judge(&all);
+        let mut found: Vec<(&str, Fall)> = of_feed.iter().map(|fall| (ALL_SENDERS, fall.clone())).collect();
+        for (sender, months) in &by_sender {
+            let (lowest_here, falls) = judge(months);
+            let is_news = |fall: &Fall| !of_feed.iter().any(|of_feed| of_feed.holds(fall.first));
+            let falls = falls.into_iter().filter(is_news).filter(|fall| !self.people_left(input, sender, fall, limit));
+            let before = found.len();
+            found.extend(falls.map(|fall| (*sender, fall)));
+            // What the people who left explain is not the nearest to a breach.
+            if let Some(fall) = lowest_here.filter(|fall| fall.share() >= limit || found.len() > before)
+                && lowest.as_ref().is_none_or(|lowest| fall.share() < lowest.share())
+            {
+                lowest = Some(fall);
+            }
+        }
+        if found.is_empty() {
+            return judged.push(match lowest {
+                None => Judged::not(gate, name, limit, FEW_ROWS),
+                Some(fall) => Judged::new(gate, name, fall.share(), limit, fall_in_words(name, "", &fall)),
+            });
+        }
+        for (sender, fall) in found {
+            let scope = format!("{name}/{sender}/{}", fall.first);
+            let mut one = Judged::new(gate, &scope, fall.share(), limit, fall_in_words(name, sender, &fall));
+            if settings.limits.expects_fall(&scope) {
+                one.outcome = Outcome::Allowed;
+                one.words.push_str(" (limits.expected_month_falls names it)");
+            }
+            judged.push(one);
+        }
+    }
+
+    /// Whether a practice sent less because its people left it.
+    fn people_left(&self, input: &Input, sender: &str, fall: &Fall, limit: f64) -> bool {
+        let spine = &self.loaded.people.spine;
+        if input.layout.layout.covers != Covers::Practices {
+            return false;
+        }
+        let Some(practice) = spine.practices.iter().position(|code| code.eq_ignore_ascii_case(sender)) else {
+            return true;
+        };
+        let people = |month: Month| {
+            let day = month.first_day();
+            let is_there = |end: Option<Day>| end.is_none_or(|end| end >= day);
+            let periods = spine.registrations.iter().filter(|period| period.practice as usize == practice);
+            periods.filter(|period| period.start <= day && is_there(period.end)).count() as f64
+        };
+        let (now, before) = (people(fall.first), people(Month(fall.first.0 - 6)));
+        before > 0.0 && fall.rows as f64 >= limit * fall.usual as f64 * now / before
     }
 
     /// A source against its rows in the last published run.
@@ -417,6 +528,20 @@ fn check_alone(prepared: &Prepared, loaded: &Loaded, judge: impl FnOnce(&Gatekee
 /// The share by which a share fell.
 fn fall(now: f64, before: f64) -> f64 {
     if before > now { ((before - now) / before * 1e6).round() / 1e6 } else { 0.0 }
+}
+
+fn fall_in_words(source: &str, sender: &str, fall: &Fall) -> String {
+    let Fall { first, months, rows, usual } = fall;
+    let by = match sender {
+        "" | ALL_SENDERS => String::new(),
+        sender => format!(" of \"{sender}\""),
+    };
+    let last = Month(first.0 + *months as i32 - 1);
+    let until = if *months > 1 { format!(", and too few up to {last}") } else { String::new() };
+    format!(
+        "source \"{source}\": {rows} rows{by} in {first}, where {usual} are usual, a share of {:.4}{until}",
+        fall.share()
+    )
 }
 
 fn some(number: u64) -> String {

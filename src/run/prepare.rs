@@ -19,6 +19,7 @@ use crate::ingest::events::Context;
 use crate::ingest::files::{self, InputFile};
 use crate::ingest::identifiers;
 use crate::ingest::layout::{Builds, CsvSettings, LayoutFile};
+use crate::ingest::months::Slots;
 use crate::ingest::opt_out_codes;
 use crate::ingest::register::{OptOutReader, PracticeReader, RegisterReader};
 use crate::ingest::{self, Input, SourceReader};
@@ -46,6 +47,8 @@ pub struct Prepared {
     pub opt_outs: Option<Input>,
     pub practices: Option<Input>,
     pub sources: Vec<Input>,
+    /// What rows are counted in as they are read.
+    pub slots: Slots,
     /// Whether what came after the as-of days is read too, as far as it is the outcome of a model.
     pub(super) follows_up: bool,
     pub(super) decides: Decides,
@@ -129,6 +132,7 @@ pub fn prepare_changed(
     decides.overrides = decisions.files;
     let (cohorts, cohort_texts) = (cohorts.cohorts, cohorts.texts);
     let prepared = Prepared {
+        slots: Slots::new(&scored_days(&settings, &cohorts)),
         settings,
         library,
         streams,
@@ -148,6 +152,16 @@ pub fn prepare_changed(
     prepared.check_cohorts().map_err(Failure::Files)?;
     prepared.check_identifiers().map_err(Failure::Data)?;
     Ok(prepared)
+}
+
+/// The as-of days, and those before them that a cohort's history looks at.
+fn scored_days(settings: &Settings, cohorts: &[Cohort]) -> Vec<Day> {
+    let back = cohorts.iter().filter_map(|cohort| cohort.history.as_ref()).map(|history| history.back).max();
+    let before = |as_of: &Day| (0..=back.unwrap_or(0)).map(|months| as_of.months_before(months)).collect::<Vec<_>>();
+    let mut days: Vec<Day> = settings.as_of.0.iter().flat_map(before).collect();
+    days.sort_unstable();
+    days.dedup();
+    days
 }
 
 /// What whoever fills a folder leaves in it until all of it is there, as `riskstrat synth` does.
@@ -422,7 +436,13 @@ impl Prepared {
         let of_aggregates = (self.settings.purpose(&input.name) == Purpose::Aggregates).then(|| self.opt_out_plan());
         let plan = of_aggregates.as_ref().unwrap_or(plan);
         let spine = Spine::default();
-        let context = Context { plan, library: &self.library, spine: &spine, horizon: self.horizon_of(input) };
+        let context = Context {
+            plan,
+            library: &self.library,
+            spine: &spine,
+            horizon: self.horizon_of(input),
+            slots: &self.slots,
+        };
         Ok(match input.layout.layout.builds {
             Builds::Register => RegisterReader::new(&input.layout)?.wanted().to_vec(),
             Builds::OptOuts => OptOutReader::new(&input.layout).wanted().to_vec(),

@@ -155,7 +155,8 @@ fn read_sources(
     stage: &mut dyn FnMut(&str, u64),
     advance: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<Finished>> {
-    let context = |plan, horizon| Context { plan, library: &prepared.library, spine, horizon };
+    let slots = &prepared.slots;
+    let context = |plan, horizon| Context { plan, library: &prepared.library, spine, horizon, slots };
     let opt_out_plan = prepared.opt_out_plan();
     stage("read sources", prepared.sources.iter().map(Input::bytes).sum());
     // All sources at once: one file of a small source would leave the other threads waiting.

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use riskstrat::day::Month;
 use riskstrat::demo;
 use riskstrat::population::{Defects, Format, Request, generate};
 use serde_json::Value;
 
 use crate::common::{run_settings, write};
+use riskstrat::run::{Silent, prepare, run};
 
 const AS_OF: &str = "2016-04-01";
 
@@ -16,19 +18,25 @@ const AS_OF: &str = "2016-04-01";
 type Place = (String, u64);
 type Row = BTreeMap<String, String>;
 
-/// Folder of the population, and what a run on it published.
-fn run_on(folder: &Path, defects: Defects, people: u32) -> PathBuf {
+/// A population in `folder/data`, and settings for a run on it with limits that only some gates can breach.
+fn population(folder: &Path, defects: Defects, people: u32) -> PathBuf {
     let mut request = Request::new(people, 7, folder.join("data"));
     request.rows_per_person = 1;
     request.format = Format::Csv;
     request.defects = defects;
     generate(&request, &|_, _| ()).unwrap();
     let limits = "[limits]\nrejects_share = 1\nnot_on_register_share = 1\nmalformed_codes_share = 1\n\
-                  look_up_misses_share = 1\ndead_terms_from_people = 1_000_000_000\n";
+                  look_up_misses_share = 1\ndead_terms_from_people = 1_000_000_000\nmonth_rows_from = 50\n";
     let demo = demo::settings("data", AS_OF);
     let (inputs, _) = demo.split_once("[limits]").unwrap();
-    let settings = write(&folder.join("riskstrat.toml"), format!("{inputs}{limits}"));
-    run_settings(&settings, None).unwrap_or_else(|failure| panic!("{failure}")).published.remove(0)
+    write(&folder.join("riskstrat.toml"), format!("{inputs}{limits}"))
+}
+
+/// What a run published that months were let through for, whether any are missing or not.
+fn run_on(settings: &Path) -> PathBuf {
+    let mut prepared = prepare(settings, None).unwrap_or_else(|failure| panic!("{failure}"));
+    prepared.allow(&["month_rows_share".to_owned()], &["planted".to_owned()]).unwrap();
+    run(&prepared, &Silent).unwrap_or_else(|failure| panic!("{failure}")).published.remove(0)
 }
 
 fn rows(path: &Path) -> Vec<Row> {
@@ -50,6 +58,7 @@ struct Found {
     opted_out: BTreeSet<String>,
     registered: BTreeSet<String>,
     quality: BTreeMap<String, Value>,
+    gates: Vec<Value>,
 }
 
 impl Found {
@@ -62,6 +71,7 @@ impl Found {
             opted_out: rows(&data.join("opt_outs.csv")).into_iter().map(|row| row["person_id"].clone()).collect(),
             registered: BTreeSet::new(),
             quality: BTreeMap::new(),
+            gates: Vec::new(),
         };
         let read = ["register.csv", "hes_", "gp_", "social_care_cld_", "csds_", "mhsds_", "ambulance_", "hospice_"];
         for entry in fs::read_dir(&data).unwrap() {
@@ -86,6 +96,7 @@ impl Found {
         for source in all["sources"].as_array().unwrap() {
             found.quality.insert(source["source"].as_str().unwrap().to_owned(), source.clone());
         }
+        found.gates = all["gates"].as_array().unwrap().clone();
         // Whoever has a row is known, even where the row itself could not be used.
         found.registered = found.places("register.csv").map(|(_, row)| row["person_id"].clone()).collect();
         found
@@ -331,10 +342,45 @@ fn check_gp_codes(found: &Found) {
     assert_eq!(found.quality["gp_events"]["malformed_codes"]["code"], planted.count() as u64);
 }
 
+/// Practices whose feed stopped and months that a trust never sent are named by a gate, and nobody else is.
+fn check_outages(found: &Found, data: &Path) {
+    let (mut stopped, mut missing): (BTreeMap<String, Month>, BTreeSet<String>) = Default::default();
+    for row in rows(&data.join("truth/defects.csv")) {
+        match (row["kind"].as_str(), row["what"].split_once(' ')) {
+            ("practice feed stopped", Some((practice, from))) => {
+                let from = from.strip_prefix("from ").unwrap();
+                stopped.insert(practice.to_owned(), Month::parse(from.as_bytes()).unwrap());
+            }
+            ("month missing from a trust", Some((trust, month))) => {
+                missing.insert(format!("{trust}/{}", month.strip_prefix("in ").unwrap()));
+            }
+            _ => {}
+        }
+    }
+    assert!(!stopped.is_empty() && !missing.is_empty(), "both were planted");
+    let (mut stopped_named, mut missing_named): (BTreeSet<String>, BTreeSet<String>) = Default::default();
+    let named = found.gates.iter().filter(|one| one["gate"] == "month_rows_share" && one["outcome"] == "allowed");
+    for scope in named.map(|one| one["scope"].as_str().unwrap()) {
+        let (source, what) = scope.split_once('/').unwrap();
+        if ["gp_events", "prescriptions"].contains(&source) {
+            let (practice, month) = what.split_once('/').unwrap();
+            // The month in which the feed stopped may have been enough.
+            let late = Month::parse(month.as_bytes()).unwrap().0 - stopped[practice].0;
+            assert!((0..=1).contains(&late), "{scope}: stopped in {}", stopped[practice]);
+            stopped_named.insert(practice.to_owned());
+        } else {
+            assert!(missing.contains(what), "{scope} was not planted");
+            missing_named.insert(what.to_owned());
+        }
+    }
+    assert_eq!(stopped_named, stopped.into_keys().collect());
+    assert_eq!(missing_named, missing);
+}
+
 #[test]
 fn planted_defects_are_found_row_by_row() {
     let folder = tempfile::tempdir().unwrap();
-    let published = run_on(folder.path(), Defects::Hostile, 3_000);
+    let published = run_on(&population(folder.path(), Defects::Hostile, 3_000));
     let found = Found::read(folder.path(), &published);
     check_rows(&found);
     check_listed(&found);
@@ -342,12 +388,15 @@ fn planted_defects_are_found_row_by_row() {
     check_admissions(&found);
     check_gp_codes(&found);
     check_contacts(&found);
+    check_outages(&found, &folder.path().join("data"));
 }
 
 #[test]
 fn without_defects_there_is_nothing_to_find() {
     let folder = tempfile::tempdir().unwrap();
-    let published = run_on(folder.path(), Defects::None, 5_000);
+    let settings = population(folder.path(), Defects::None, 5_000);
+    run_settings(&settings, None).unwrap_or_else(|failure| panic!("no gate is breached: {failure}"));
+    let published = run_on(&settings);
     let found = Found::read(folder.path(), &published);
     assert!(found.planted.is_empty() && found.rejects.is_empty(), "{:?}", found.rejects);
     for (name, source) in &found.quality {

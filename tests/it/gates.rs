@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::bad_input::{Body, refused_from};
-use crate::common::files_under;
+use crate::common::{Cell, files_under, parquet_rows};
 
 const SETTINGS: &str = r#"format = 1
 as_of = "2016-04-01"
@@ -32,11 +32,13 @@ files = ["opt_outs.csv"]
 name = "emergency_care"
 layout = "hes_ae"
 files = ["hes_ae.csv"]
+limits = { month_rows_from = 30 }
 
 [[source]]
 name = "gp_events"
 layout = "gp_events"
 files = ["gp_events.csv"]
+limits = { month_rows_from = 30 }
 "#;
 
 /// A score of three terms: a look-up, a code list and a count.
@@ -384,10 +386,15 @@ fn what_a_run_is_compared_with_is_part_of_its_id_and_the_same_data_gives_the_sam
     assert_eq!(json(&body, "manifest.json")["compared_with"][0]["as_of"], "2016-04-01");
 }
 
+fn limit_gp_events(body: &Body, limits: &str) {
+    let files = "files = [\"gp_events.csv\"]\nlimits = ";
+    body.set(&format!("{files}{{ month_rows_from = 30 }}"), &format!("{files}{limits}"));
+}
+
 #[test]
 fn a_limit_of_a_source_is_its_own() {
     let body = county();
-    body.set("files = [\"gp_events.csv\"]", "files = [\"gp_events.csv\"]\nlimits = { rejects_share = 0.5 }");
+    limit_gp_events(&body, "{ rejects_share = 0.5 }");
     body.change("gp_events.csv", ",2014-04-01,2014", ",2014-04-99,2014");
     halve(&body, "gp_events.csv");
     body.put(
@@ -411,14 +418,108 @@ fn limits_of_a_source_that_make_no_sense_are_refused() {
         ),
         (
             "{ expected_dead_terms = [\"a/b\"] }",
-            "source \"gp_events\": limits: what is known of terms stands under [limits]",
+            "source \"gp_events\": limits: what is known of terms and months stands under [limits]",
         ),
         ("{ reject_share = 0.1 }", "unknown field `reject_share`, expected one of `rejects_share`"),
     ] {
         let body = county();
-        body.set("files = [\"gp_events.csv\"]", &format!("files = [\"gp_events.csv\"]\nlimits = {limits}"));
+        limit_gp_events(&body, limits);
         let failure = body.run().expect_err("the settings are refused");
         assert_eq!(failure.exit_code(), 3);
         assert!(failure.to_string().contains(expected), "{failure}");
     }
+}
+
+fn edit(body: &Body, file: &str, containing: &str, from: &str, to: Option<&str>) {
+    let to = to.map(str::to_owned);
+    let (file, containing, from) = (file.to_owned(), containing.to_owned(), from.to_owned());
+    Edit { file, containing, first: None, from, to, again: 0 }.apply(body);
+}
+
+#[test]
+fn a_month_that_is_known_to_be_missing_stops_nothing_and_stays_on_record() {
+    let body = county();
+    edit(&body, "gp_events.csv", ",2015-06-", "G82001", None);
+    edit(&body, "gp_events.csv", ",2015-07-", "G82001", None);
+    let failure = body.run().expect_err("two months are missing");
+    assert!(
+        failure
+            .to_string()
+            .contains("\"G82001\" in 2015-06, where 32 are usual, a share of 0.0000, and too few up to 2015-07"),
+        "{failure}"
+    );
+    let known = "\n[limits]\nexpected_month_falls = [\"gp_events/G82001/2015-06\"]\n";
+    body.put("riskstrat.toml", format!("{SETTINGS}{known}"));
+    body.run().unwrap_or_else(|failure| panic!("{failure}"));
+    let (figure, _, outcome) = judged(&body, "month_rows_share", "gp_events/G82001/2015-06");
+    assert_eq!((figure, outcome), (0.0.into(), "allowed".into()));
+    let misspelt = "\n[limits]\nexpected_month_falls = [\"2015-06\"]\n";
+    body.put("riskstrat.toml", format!("{SETTINGS}{misspelt}"));
+    let failure = body.run().expect_err("a month of nobody");
+    assert!(failure.to_string().contains("expected_month_falls are written source/sender/2015-03"), "{failure}");
+}
+
+#[test]
+fn a_practice_that_closed_is_no_feed_that_stopped() {
+    let body = county();
+    for month in [",2015-1", ",2016-"] {
+        edit(&body, "gp_events.csv", month, "G82002", None);
+    }
+    body.run().expect_err("the practice has its people still");
+    edit(&body, "register.csv", "G82002", "2000-01-01,,", Some("2000-01-01,2015-09-30,"));
+    body.run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(judged(&body, "month_rows_share", "gp_events").2, "passed");
+}
+
+/// The grade of each person's score.
+fn grades(body: &Body) -> Vec<Cell> {
+    let rows = parquet_rows(&body.path("out/2016-04-01/scores.parquet"));
+    rows.iter().map(|row| row["tiny_fidelity"].clone()).collect()
+}
+
+#[test]
+fn what_a_feed_covers_does_not_depend_on_what_models_ask() {
+    let grade = |name: &str| Cell::Text(name.to_owned());
+    let body = county();
+    // Nobody of a practice has the one code that is asked about, but the practice sends its rows.
+    edit(&body, "gp_events.csv", "G82002", "44054006", Some("160245001"));
+    body.run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(grades(&body).iter().all(|of| *of == grade("A")), "both practices send what they have");
+    // Without any rows of it, nothing is known of its people's diabetes: one term in three.
+    edit(&body, "gp_events.csv", "", "G82002", None);
+    run_allowing(&body, &["rows_fall_share"], &["a test"]).unwrap_or_else(|failure| panic!("{failure}"));
+    let found = grades(&body);
+    let of = |name: &str| found.iter().filter(|of| **of == grade(name)).count();
+    assert_eq!((of("A"), of("C")), (74, 75), "those of the practice that sends, and of the one that does not");
+}
+
+#[test]
+fn rows_that_do_not_name_their_practice_are_counted_by_the_practice_that_the_person_was_with() {
+    let body = county();
+    let text = std::fs::read_to_string(body.path("gp_events.csv")).unwrap();
+    let without = text.lines().map(|line| format!("{}\n", line.rsplit_once(',').unwrap().0));
+    body.put("gp_events.csv", without.collect::<String>());
+    body.run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(grades(&body).iter().all(|of| *of == Cell::Text("A".to_owned())));
+    let text = std::fs::read_to_string(body.path("gp_events.csv")).unwrap();
+    let stays = |line: &&str| {
+        let (person, rest) = line.split_once(',').unwrap();
+        !(rest.starts_with("2015-06-") && person.ends_with(['1', '3', '5', '7', '9']))
+    };
+    body.put("gp_events.csv", text.lines().filter(stays).map(|line| format!("{line}\n")).collect::<String>());
+    let failure = body.run().expect_err("a month of a practice is missing").to_string();
+    assert!(
+        failure.starts_with("source \"gp_events\": 0 rows of \"G82002\" in 2015-06, where 32 are usual"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn a_layout_whose_sender_is_no_field_is_refused() {
+    let body = county();
+    let shipped = include_str!("../../models/layouts/gp_events.toml");
+    body.put("models/layouts/gp_events.toml", shipped.replace("sent_by = \"practice\"", "sent_by = \"surgery\""));
+    let failure = body.run().expect_err("the layout is refused");
+    let expected = "layouts/gp_events.toml: sent_by names field \"surgery\", which the layout does not have\n";
+    assert!(failure.exit_code() == 3 && failure.to_string().starts_with(expected), "{failure}");
 }
