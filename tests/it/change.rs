@@ -282,3 +282,58 @@ fn lists_of_several_days_together_are_those_of_one_night_after_the_other() {
     }
     assert!(seen * 2 > scores.len(), "{seen} of {}", scores.len());
 }
+
+#[test]
+fn kents_rule_is_read_off_files_month_by_month() {
+    // COPD, substance misuse, a psychotic disorder and an eGFR of 45: each raises the score from its month on, by a term
+    // of its own.
+    const ENTRIES: [(&str, &str); 4] =
+        [("13645005", ""), ("66590003", ""), ("1086471000000103", ""), ("1011481000000105", "45")];
+    let in_months = |months: [&'static str; 4]| ENTRIES.into_iter().zip(months);
+    let people = [
+        ("four", in_months(["2015-11", "2015-12", "2016-01", "2016-02"])),
+        ("three", in_months(["2014-05", "2015-12", "2016-01", "2016-02"])),
+        ("long_ago", in_months(["2014-05", "2014-06", "2014-07", "2014-08"])),
+        // Two of the four in one month: three rises, as above.
+        ("twice", in_months(["2015-12", "2015-12", "2016-01", "2016-02"])),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let mut register = "person_id,birth_year_month,sex,practice_code,registration_start,registration_end,death_date,\
+                        lsoa11,ethnic_category,imd_score,imd_decile\n"
+        .to_owned();
+    let mut events = "person_id,event_date,recorded_date,value,snomed_code,practice_code\n".to_owned();
+    for (id, entries) in people {
+        register.push_str(&format!("{id},1960-01,1,G82001,2000-01-01,,,E01000001,A,20.5,5\n"));
+        // Diabetes and high blood pressure, long known.
+        for code in ["44054006", "38341003"] {
+            events.push_str(&format!("{id},2014-01-10,2014-01-10,,{code},G82001\n"));
+        }
+        for ((code, value), month) in entries {
+            events.push_str(&format!("{id},{month}-10,{month}-10,{value},{code},G82001\n"));
+        }
+    }
+    // Somebody else has an entry every month, so that the feed covers all of them.
+    register.push_str("other,1960-01,1,G82001,2000-01-01,,,E01000001,A,20.5,5\n");
+    for (year, month) in (2010..=2016).flat_map(|year| (1..=12).map(move |month| (year, month))) {
+        events.push_str(&format!("other,{year}-{month:02}-20,{year}-{month:02}-20,,44054006,G82001\n"));
+    }
+    write(&folder.path().join("register.csv"), register);
+    write(&folder.path().join("gp_events.csv"), events);
+    let text = "format = 1\nas_of = \"2016-04-05\"\nout = \"out\"\nmodels = [\"cpm\", \"person_facts\"]\n\
+                cohorts = [\"year_of_care\"]\n[register]\nlayout = \"register\"\nfiles = [\"register.csv\"]\n\
+                [opt_outs]\napplied_upstream = \"by us\"\n[[source]]\nname = \"gp_events\"\nlayout = \"gp_events\"\n\
+                files = [\"gp_events.csv\"]\n";
+    let settings = write(&folder.path().join("riskstrat.toml"), text);
+    run_settings(&settings, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let scores = parquet_rows(&folder.path().join("out/2016-04-05/scores.parquet"));
+    let rises: Vec<(String, String)> =
+        scores.iter().map(|row| (row["person"].to_string(), row["cpm_rises_6m"].to_string())).collect();
+    let expected = [("four", "4"), ("long_ago", "0"), ("other", "0"), ("three", "3"), ("twice", "3")];
+    assert_eq!(rises, expected.map(|(person, rises)| (person.to_owned(), rises.to_owned())));
+    let bands = column(folder.path(), "2016-04-05/lists/year_of_care/G82001.csv", "year_of_care_band");
+    assert_eq!(
+        bands,
+        named(&[("four", "C")]),
+        "diabetes, high blood pressure, COPD and a severe mental illness are four: band C"
+    );
+}
