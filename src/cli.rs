@@ -125,6 +125,9 @@ pub enum Command {
     Validate {
         #[command(flatten)]
         past: Past,
+        /// The past days to score for, as 2015-04-01; several with commas
+        #[arg(long, required = true, value_delimiter = ',', value_parser = parse_day, value_name = "DATE")]
+        as_of: Vec<Day>,
         /// The model's id; its file has to have an [outcome]
         #[arg(long, value_name = "ID")]
         model: String,
@@ -135,6 +138,64 @@ pub enum Command {
     Cohort {
         #[command(subcommand)]
         command: CohortCommand,
+    },
+    /// Make a model's probabilities mean what they say here; writes a new model file beside the old
+    Recalibrate {
+        #[command(flatten)]
+        past: Past,
+        /// The past day to score for, as 2015-04-01
+        #[arg(long, value_parser = parse_day, value_name = "DATE")]
+        as_of: Day,
+        /// The model's id; a logistic regression with an [outcome]
+        #[arg(long, value_name = "ID")]
+        model: String,
+        /// What is estimated
+        #[arg(long, value_enum, default_value = "slope", value_name = "METHOD")]
+        method: RecalibrationMethod,
+        /// With --method group: what people are grouped by
+        #[arg(long, value_enum, required_if_eq("method", "group"), value_name = "GROUP")]
+        by: Option<RecalibrationGroup>,
+        #[command(flatten)]
+        estimating: EstimatingArgs,
+    },
+    /// Estimate all coefficients of a model anew; writes a new model file beside the old
+    Fit {
+        #[command(flatten)]
+        past: Past,
+        /// The past day to score for, as 2015-04-01
+        #[arg(long, value_parser = parse_day, value_name = "DATE")]
+        as_of: Day,
+        /// The model whose terms are fitted; a logistic regression with an [outcome]
+        #[arg(long, value_name = "ID")]
+        like: String,
+        /// How coefficients are pulled towards 0, on standardised terms
+        #[arg(long, value_enum, default_value = "none", value_name = "PENALTY")]
+        penalty: FitPenalty,
+        /// The penalty's weight, as glmnet has it [default: by cross-validation]
+        #[arg(long, value_parser = parse_lambda, value_name = "NUMBER")]
+        lambda: Option<f64>,
+        /// Parts of the people for cross-validation
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=20), value_name = "N")]
+        folds: u8,
+        /// What becomes of a term that nobody here has, or that too few with or without the outcome have
+        #[arg(long, value_enum, default_value = "hold", value_name = "WHAT")]
+        silent_terms: SilentTerms,
+        #[command(flatten)]
+        estimating: EstimatingArgs,
+    },
+    /// Hold two models, or two versions of one, against what came on the same people
+    Compare {
+        #[command(flatten)]
+        past: Past,
+        /// The past days to score for, as 2015-04-01; several with commas
+        #[arg(long, required = true, value_delimiter = ',', value_parser = parse_day, value_name = "DATE")]
+        as_of: Vec<Day>,
+        /// The two models' ids, with a comma between
+        #[arg(long, required = true, num_args = 1, value_delimiter = ',', value_name = "ID,ID")]
+        models: Vec<String>,
+        /// The list that people are gained and lost from: a number of people, or a share such as 5%
+        #[arg(long, default_value = "5%", value_parser = parse_list, value_name = "SIZE")]
+        list: Cut,
     },
     /// Check a code list of your own, or bring one to our form; says what it changes
     Codelist {
@@ -226,15 +287,12 @@ pub enum PseudonymiseInvalid {
     Blank,
 }
 
-/// Which past days, and how long people are followed after them.
+/// How long people are followed after a past day, and where the answer goes.
 #[derive(Debug, Clone, Args)]
 pub struct Past {
     /// The settings file
     #[arg(default_value = "riskstrat.toml", value_name = "SETTINGS")]
     pub settings: PathBuf,
-    /// The past days to score for, as 2015-04-01; several with commas
-    #[arg(long, required = true, value_delimiter = ',', value_parser = parse_day, value_name = "DATE")]
-    pub as_of: Vec<Day>,
     /// How long people are followed, as 365d, 12m or 1y (a month is a twelfth of 365 days) [default: the model's own]
     #[arg(long, value_parser = parse_horizon, value_name = "TIME")]
     pub horizon: Option<u32>,
@@ -261,6 +319,75 @@ pub struct Figures {
     /// What an admission of the outcome's kind costs, in pounds; without it costs are left out
     #[arg(long, value_name = "POUNDS")]
     pub admission_cost: Option<f64>,
+}
+
+/// How numbers are estimated, and where the new model's file goes.
+#[derive(Debug, Clone, Args)]
+pub struct EstimatingArgs {
+    /// What the new model is called after the `@` of its id, such as kent-2015
+    #[arg(long, value_parser = parse_name, value_name = "NAME")]
+    pub name: String,
+    /// The share of people held back to test with
+    #[arg(long, default_value_t = 0.3, value_parser = parse_share, value_name = "SHARE")]
+    pub test_share: f64,
+    /// Which people are held back: the same seed holds back the same
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// The models folder that the new file goes to [default: that of --models, else models beside the settings]
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RecalibrationMethod {
+    /// A new constant
+    Intercept,
+    /// A new constant, and all coefficients times one number
+    Slope,
+    /// A constant for each group
+    Group,
+    /// A rising map from score to probability
+    Isotonic,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RecalibrationGroup {
+    Age,
+    Sex,
+    Deprivation,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FitPenalty {
+    None,
+    Ridge,
+    Lasso,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SilentTerms {
+    /// The published coefficient stays
+    Hold,
+    /// The coefficient becomes 0
+    Drop,
+}
+
+fn parse_name(text: &str) -> Result<String, String> {
+    let is_fit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+    match !text.is_empty() && text.len() <= 60 && text.bytes().all(is_fit) {
+        true => Ok(text.to_owned()),
+        false => Err("small letters, digits, `_` and `-` only".to_owned()),
+    }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| *share > 0.0 && *share < 1.0);
+    share.ok_or_else(|| "between 0 and 1, as 0.3".to_owned())
+}
+
+fn parse_lambda(text: &str) -> Result<f64, String> {
+    let lambda = text.parse::<f64>().ok().filter(|lambda| *lambda > 0.0 && lambda.is_finite());
+    lambda.ok_or_else(|| "a number above 0".to_owned())
 }
 
 fn parse_day(text: &str) -> Result<Day, String> {

@@ -14,8 +14,13 @@ use crate::run::{BackCast, Failure, Progress};
 use validate::{Options, check_classes};
 
 pub mod card;
+pub mod compare;
 pub mod files;
+pub mod fit;
 pub mod groups;
+pub mod local;
+pub mod recalibrate;
+pub mod split;
 pub mod synthetic;
 pub mod validate;
 

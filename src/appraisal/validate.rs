@@ -63,7 +63,7 @@ impl People {
     }
 
     /// Some of them.
-    fn only(&self, rows: &[u32]) -> People {
+    pub fn only(&self, rows: &[u32]) -> People {
         fn of<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
             rows.iter().filter_map(|&row| values.get(row as usize).copied()).collect()
         }
@@ -128,7 +128,8 @@ struct Making<'a> {
     options: &'a Options,
 }
 
-fn figure(table: &'static str, at: impl Into<String>, name: &'static str, value: Value) -> Figure {
+/// A figure that everybody is behind.
+pub fn figure(table: &'static str, at: impl Into<String>, name: &'static str, value: Value) -> Figure {
     let (group, level) = ("all".to_owned(), "everybody".to_owned());
     Figure { group, level, table, at: at.into(), name, value, is_apart: false }
 }

@@ -32,7 +32,15 @@ pub fn command(cli: &Cli) -> Result<(), Failure> {
             explain::explain_person(&settings, run, person, model.as_deref(), why_not.as_deref(), *all, over)
         }
         Command::Pseudonymise(args) => pseudonymise::pseudonymise_file(args),
-        Command::Validate { past, model, figures } => appraise::validate(past, model, figures, over),
+        Command::Validate { past, as_of, model, figures } => appraise::validate(past, as_of, model, figures, over),
+        Command::Recalibrate { past, as_of, model, method, by, estimating } => {
+            appraise::recalibrate(past, *as_of, model, appraise::method(*method, *by), estimating, over)
+        }
+        Command::Fit { past, as_of, like, penalty, lambda, folds, silent_terms, estimating } => {
+            let options = appraise::fit_options(*penalty, *lambda, *folds, *silent_terms);
+            appraise::fit(past, *as_of, like, &options, estimating, over)
+        }
+        Command::Compare { past, as_of, models, list } => appraise::compare(past, as_of, models, *list, over),
         Command::Cohort { command } => cohort::cohort(command, over),
         Command::Codelist { command } => codelist::codelist(command, over),
         Command::Score { model, given } => models::score_given(model, given, over),

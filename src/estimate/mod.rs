@@ -7,9 +7,12 @@
 pub mod bootstrap;
 pub mod calibration;
 pub mod decision;
+pub mod design;
 pub mod discrimination;
+pub mod fit;
 pub mod interval;
 pub mod resample;
+pub mod sample;
 
 #[cfg(test)]
 mod known_answers;

@@ -22,8 +22,16 @@ pub fn check(file: &str, text: &str, library: &Library, streams: &Streams) -> Re
         Ok(spec) => spec,
         Err(error) => return Err(vec![toml_problem(file, text, &error)]),
     };
-    let mut checker =
-        Checker { file, text, library, streams, problems: Vec::new(), anchors: Vec::new(), values: Vec::new() };
+    let mut checker = Checker {
+        file,
+        text,
+        library,
+        streams,
+        problems: Vec::new(),
+        anchors: Vec::new(),
+        values: Vec::new(),
+        isotonic: Vec::new(),
+    };
     let model = checker.model(spec);
     if checker.problems.is_empty() {
         return Ok(model);
@@ -79,6 +87,7 @@ struct Checker<'a> {
     problems: Vec<Problem>,
     anchors: Vec<Anchor>,
     values: Vec<NamedValue>,
+    isotonic: Vec<(Nano, Nano)>,
 }
 
 impl<'a> Checker<'a> {
@@ -94,6 +103,7 @@ impl<'a> Checker<'a> {
         let population = spec.population.as_ref().map(|population| self.population(population)).unwrap_or_default();
         let terms = self.terms(&spec);
         let hierarchies = self.hierarchies(&spec, &terms);
+        self.isotonic(&spec);
         let bands = self.bands(&spec, terms.len());
         let intercept = self.intercept(&spec);
         let floor = self.floor(&spec);
@@ -116,6 +126,8 @@ impl<'a> Checker<'a> {
             hierarchies,
             bands,
             examples,
+            isotonic: std::mem::take(&mut self.isotonic),
+            estimated: spec.estimated,
         }
     }
 
@@ -180,6 +192,28 @@ impl<'a> Checker<'a> {
             self.problem(Some(floor.span().start), "only points and conditions models have a floor".to_owned());
         }
         Some(self.nano(*floor.get_ref(), floor.span().start, "floor"))
+    }
+
+    fn isotonic(&mut self, spec: &ModelFile) {
+        let Some(levels) = spec.isotonic.as_ref().map(|isotonic| &isotonic.levels) else { return };
+        let place = levels.span().start;
+        if spec.model.kind != Kind::Logistic {
+            self.problem(Some(place), "only logistic models have an isotonic map".to_owned());
+        }
+        if levels.get_ref().is_empty() {
+            self.problem(Some(place), "isotonic: an empty list of levels".to_owned());
+        }
+        for (from, probability) in levels.get_ref() {
+            let level = (self.nano(*from, place, "isotonic"), self.nano(*probability, place, "isotonic"));
+            let is_rising = self.isotonic.last().is_none_or(|last| last.0 < level.0 && last.1 < level.1);
+            if !is_rising || !(0.0..=1.0).contains(probability) {
+                let what =
+                    "isotonic: levels are [linear predictor, probability], both rising, probabilities from 0 to 1";
+                self.problem(Some(place), what.to_owned());
+                return;
+            }
+            self.isotonic.push(level);
+        }
     }
 
     fn nano(&mut self, number: f64, place: usize, what: &str) -> Nano {
@@ -818,6 +852,13 @@ impl<'a> Checker<'a> {
 
     /// The lowest linear predictor in a band, from its limit on the published scale.
     fn band_floor(&mut self, limit: Nano, is_above: bool, kind: Kind, terms: usize) -> Nano {
+        if kind == Kind::Logistic && !self.isotonic.is_empty() && (0.0..=1.0).contains(&limit.to_f64()) {
+            let is_in =
+                |(_, probability): &&(Nano, Nano)| if is_above { *probability > limit } else { *probability >= limit };
+            let first = self.isotonic.iter().find(is_in);
+            let is_all = self.isotonic.first().as_ref().is_some_and(is_in);
+            return if is_all { Nano(i64::MIN + 1) } else { first.map_or(Nano(i64::MAX), |(from, _)| *from) };
+        }
         let floor = match kind {
             Kind::Logistic if (0.0..=1.0).contains(&limit.to_f64()) => smallest_with_probability(limit.to_f64()),
             Kind::Logistic => limit,

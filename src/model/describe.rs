@@ -22,6 +22,7 @@ pub fn describe(model: &Model, library: &Library) -> String {
         line(out, &format!("predicts: {outcome}{horizon}"));
     }
     outcome_rule(out, model);
+    estimated(out, model);
     line(out, &format!("source: {}", model.source.citation));
     line(out, &format!("        {}", model.source.location));
     listed(out, "derived (not printed in the source)", &model.source.derived);
@@ -71,6 +72,33 @@ fn kind(kind: Kind) -> &'static str {
 fn outcome_rule(out: &mut String, model: &Model) {
     let Some(rule) = &model.outcome_rule else { return };
     line(out, &format!("held against what came: {}", outcome_in_words(rule)));
+}
+
+fn estimated(out: &mut String, model: &Model) {
+    if !model.isotonic.is_empty() {
+        let levels = model.isotonic.len();
+        line(out, &format!("probability: by an isotonic map of {levels} levels, in place of the curve"));
+    }
+    let Some(of) = &model.estimated else { return };
+    line(out, &format!("estimated on local data, from {}: {}", of.from, of.method));
+    line(
+        out,
+        &format!(
+            "  as of {}, {} days, followed until {}; {} people ({} with the outcome), tested with {} ({})",
+            of.as_of.join(", "),
+            of.horizon_days,
+            of.followed_until,
+            of.people,
+            of.with_outcome,
+            of.test_people,
+            of.test_with_outcome
+        ),
+    );
+    of.remarks.iter().for_each(|remark| line(out, &format!("  - {remark}")));
+    let number = |number: Option<f64>| number.map_or("none".to_owned(), |number| number.to_string());
+    for figure in &of.figures {
+        line(out, &format!("  {}: before {}, after {}", figure.name, number(figure.before), number(figure.after)));
+    }
 }
 
 /// What counts as the outcome, in which days, and what becomes of whoever was lost.

@@ -8,6 +8,7 @@ pub mod check;
 pub mod describe;
 pub mod import;
 pub mod library;
+pub mod revise;
 pub mod spec;
 
 use std::collections::BTreeMap;
@@ -57,6 +58,10 @@ pub struct Model {
     pub hierarchies: Vec<Hierarchy>,
     pub bands: Bands,
     pub examples: Vec<Example>,
+    /// In place of the logistic curve: from which linear predictor on which probability holds, rising; empty where the
+    /// curve holds.
+    pub isotonic: Vec<(Nano, Nano)>,
+    pub estimated: Option<spec::Estimated>,
 }
 
 /// What counts as the outcome of a person who was scored, in which days, and what becomes of those who were lost.
@@ -363,6 +368,15 @@ impl Model {
             named.push(value.expression.is_whole(&named));
         }
         self.terms.iter().map(|term| term.expression.is_whole(&named)).collect()
+    }
+
+    /// The probability of a linear predictor, of a logistic model.
+    pub fn probability(&self, linear_predictor: Nano) -> f64 {
+        if self.isotonic.is_empty() {
+            return linear_predictor.probability();
+        }
+        let place = self.isotonic.partition_point(|(from, _)| *from <= linear_predictor);
+        self.isotonic[place.saturating_sub(1)].1.to_f64()
     }
 
     pub fn is_scored(&self) -> bool {

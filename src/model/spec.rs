@@ -35,6 +35,10 @@ pub struct ModelFile {
     pub bands: Vec<Band>,
     #[serde(default, rename = "example")]
     pub examples: Vec<Example>,
+    #[serde(default)]
+    pub isotonic: Option<Isotonic>,
+    #[serde(default)]
+    pub estimated: Option<Estimated>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -101,6 +105,46 @@ pub struct OutcomeEvents {
     pub of: String,
     #[serde(default, rename = "where")]
     pub conditions: BTreeMap<String, Condition>,
+}
+
+/// In place of the logistic curve: the share of people with the outcome from each linear predictor on, rising.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Isotonic {
+    /// Each is a linear predictor and the probability from there on; below the first its probability holds too.
+    pub levels: Spanned<Vec<(f64, f64)>>,
+}
+
+/// Where numbers of this file come from that were estimated on local data: they are not the source's.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Estimated {
+    /// The model and version that this one was made of.
+    pub from: String,
+    pub method: String,
+    pub as_of: Vec<String>,
+    pub horizon_days: u32,
+    pub followed_until: String,
+    /// People whom the numbers were estimated on, and those whom they were tested with, to the nearest 5.
+    pub people: u64,
+    pub with_outcome: u64,
+    pub test_people: u64,
+    pub test_with_outcome: u64,
+    #[serde(default)]
+    pub remarks: Vec<String>,
+    #[serde(default, rename = "figure")]
+    pub figures: Vec<EstimatedFigure>,
+}
+
+/// A figure of the people to test with, before and after.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EstimatedFigure {
+    pub name: String,
+    #[serde(default)]
+    pub before: Option<f64>,
+    #[serde(default)]
+    pub after: Option<f64>,
 }
 
 /// What becomes of a person who was lost before the days of the outcome were over.

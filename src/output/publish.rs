@@ -99,6 +99,19 @@ pub fn last_before(out: &Path, as_of: Day) -> Option<(Day, PathBuf)> {
     of_day.max()
 }
 
+/// Writes a file that is not there yet, whole or not at all, and the folders it stands in.
+///
+/// # Errors
+/// A file of that name is there already: nobody's work is written over.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    anyhow::ensure!(!path.exists(), "{} is there already; choose another --name, or remove it", path.display());
+    let folder = path.parent().expect("a file is in a folder");
+    fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+    let draft = path.with_extension("draft");
+    fs::write(&draft, bytes).with_context(|| format!("failed to write {}", draft.display()))?;
+    fs::rename(&draft, path).with_context(|| format!("failed to write {}", path.display()))
+}
+
 /// Puts back the runs that a stop in the middle of publishing had moved aside.
 fn recover(out: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(out.join(REPLACED)) else { return Ok(()) };

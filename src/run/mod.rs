@@ -6,6 +6,7 @@
 mod back_cast;
 mod cohorts;
 mod date;
+mod design;
 mod gates;
 mod last;
 mod lists;

@@ -64,7 +64,7 @@ pub fn sum_of(
 /// What is published of a linear predictor: a probability, points, or the share of deficits present.
 pub fn published(model: &Model, linear_predictor: Nano) -> f64 {
     match model.kind {
-        Kind::Logistic => linear_predictor.probability(),
+        Kind::Logistic => model.probability(linear_predictor),
         Kind::Fraction => linear_predictor.to_f64() / model.terms.len() as f64,
         Kind::Points | Kind::Conditions | Kind::Facts => linear_predictor.to_f64(),
     }

@@ -117,6 +117,11 @@ impl Place {
         self.register.push_str(&format!("{id},1950-01,1,G82001,2000-01-01,{deregistered},{died},5\n"));
     }
 
+    /// Somebody of the register's sex 1 or 2.
+    pub fn man_or_woman(&mut self, id: &str, sex: &str) {
+        self.register.push_str(&format!("{id},1950-01,{sex},G82001,2000-01-01,,,5\n"));
+    }
+
     /// A stay of one episode; method 21 is an emergency, 11 is not.
     pub fn stay(&mut self, id: &str, from: &str, to: &str, method: &str) {
         self.episodes += 1;

@@ -15,6 +15,7 @@ mod gates;
 mod governance;
 mod identifiers;
 mod list_files;
+mod local_models;
 mod models;
 mod pseudonymise;
 mod refusals;
