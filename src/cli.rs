@@ -192,7 +192,7 @@ pub enum Command {
         as_of: Vec<Day>,
         /// The two models' ids, with a comma between
         #[arg(long, required = true, num_args = 1, value_delimiter = ',', value_name = "ID,ID")]
-        models: Vec<String>,
+        pair: Vec<String>,
         /// The list that people are gained and lost from: a number of people, or a share such as 5%
         #[arg(long, default_value = "5%", value_parser = parse_list, value_name = "SIZE")]
         list: Cut,

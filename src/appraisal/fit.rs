@@ -181,12 +181,13 @@ fn why_not(model: &Model, fitted: &[usize], why: NoFit, options: &Options) -> an
         }
         NoFit::Separated(columns) => {
             let names: Vec<&str> = columns.iter().map(|&place| model.terms[fitted[place]].name.as_str()).collect();
+            let which = match &names[..] {
+                [] => "the terms together tell".to_owned(),
+                [name] => format!("the term {name} tells"),
+                names => format!("the terms {} tell", names.join(", ")),
+            };
             anyhow!(
-                "perfect separation: {} tell people with and without the outcome apart without a fault, so that no coefficient is large enough; fit with --penalty ridge, or leave such a term out of the model",
-                match &names[..] {
-                    [] => "the terms together".to_owned(),
-                    names => format!("the terms {}", names.join(", ")),
-                }
+                "perfect separation: {which} people with and without the outcome apart without a fault, so that no coefficient is large enough; fit with --penalty ridge, or leave such a term out of the model"
             )
         }
         NoFit::NotConverged(steps) => anyhow!(

@@ -172,9 +172,9 @@ fn print_estimated(published: &Estimated) {
     out_line!("To run it tonight, add \"{}\" to the settings' models and pass --models.", published.id);
 }
 
-pub fn compare(past: &Past, as_of: &[Day], models: &[String], list: Cut, over: Option<&Path>) -> Result<(), Failure> {
-    let [first, second] = models else {
-        let what = format!("--models names {} models; a comparison has two, with a comma between", models.len());
+pub fn compare(past: &Past, as_of: &[Day], pair: &[String], list: Cut, over: Option<&Path>) -> Result<(), Failure> {
+    let [first, second] = pair else {
+        let what = format!("--pair names {} models; a comparison has two, with a comma between", pair.len());
         return Err(Failure::Files(vec![Problem { file: "compare".to_owned(), line: 0, what }]));
     };
     let request = request(past, &[first, second], as_of);

@@ -40,7 +40,7 @@ pub fn command(cli: &Cli) -> Result<(), Failure> {
             let options = appraise::fit_options(*penalty, *lambda, *folds, *silent_terms);
             appraise::fit(past, *as_of, like, &options, estimating, over)
         }
-        Command::Compare { past, as_of, models, list } => appraise::compare(past, as_of, models, *list, over),
+        Command::Compare { past, as_of, pair, list } => appraise::compare(past, as_of, pair, *list, over),
         Command::Cohort { command } => cohort::cohort(command, over),
         Command::Codelist { command } => codelist::codelist(command, over),
         Command::Score { model, given } => models::score_given(model, given, over),
