@@ -57,11 +57,10 @@ impl<'a> Study<'a> {
     ) -> Result<Study<'a>, Failure> {
         let model = &back_cast.prepared.models[0];
         if model.kind != Kind::Logistic {
-            let what = format!(
-                "the model is no logistic regression: its score is no probability, so it cannot be estimated; \
-                 `riskstrat validate` tells how well it ranks",
-            );
-            return Err(Failure::Files(vec![Problem { file: format!("scores/{}.toml", model.id), line: 0, what }]));
+            let what = "the model is no logistic regression: its score is no probability, so it cannot be estimated; \
+                        `riskstrat validate` tells how well it ranks";
+            let file = format!("scores/{}.toml", model.id);
+            return Err(Failure::Files(vec![Problem { file, line: 0, what: what.to_owned() }]));
         }
         let as_of = back_cast.prepared.settings.as_of.0[0];
         let day = back_cast.at(as_of, progress)?;
