@@ -14,9 +14,11 @@ use super::{Failure, Loaded, Prepared, Progress, Scored, load, score_at};
 use crate::cohort::columns::{Published, PublishedColumn, Values, published_columns};
 use crate::cohort::place::{Known, place};
 use crate::cohort::rule::parts;
+use crate::cohort::spec::{Every, History};
 use crate::cohort::{Cohort, Place, Placed};
 use crate::day::Day;
 use crate::model::Problem;
+use crate::model::check::nearest;
 use crate::model::library::Library;
 use crate::person::WordColumn;
 use crate::settings::{Lists, Settings};
@@ -91,8 +93,24 @@ fn typed(rule: &str, library: &Library, settings: &Settings) -> Result<Option<Co
         cohort.id = TRIED.to_owned();
         return Ok(Some(cohort));
     }
-    Ok(Some(Cohort::of_condition(TRIED, settings.models.first().map_or("", String::as_str), rule)))
+    let is_word = rule.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if is_word && rule != "true" && rule != "false" {
+        let own = settings.own_cohorts.iter().map(|cohort| cohort.id.as_str());
+        let known: Vec<&str> = library.cohorts.keys().map(String::as_str).chain(own).collect();
+        let what =
+            format!("no cohort \"{rule}\"{}; known are {}", nearest(rule, known.iter().copied()), known.join(", "));
+        return Err(Failure::Files(vec![Problem { file: settings.file.clone(), line: 0, what }]));
+    }
+    let model = settings.models.first().map_or("", String::as_str);
+    let mut cohort = Cohort::of_condition(TRIED, model, rule);
+    if ["_ago", "_rises_", "_points_"].iter().any(|about| rule.contains(about)) {
+        cohort.history = Some(History { model: model.to_owned(), every: Every::Month, back: TRIED_MONTHS });
+    }
+    Ok(Some(cohort))
 }
+
+/// Months that a typed condition about earlier scores may look back.
+const TRIED_MONTHS: u32 = 6;
 
 /// The name of a rule that has none.
 const TRIED: &str = "tried";

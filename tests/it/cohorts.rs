@@ -194,6 +194,10 @@ fn a_rule_is_tried_before_it_is_published_and_lists_are_followed() {
     assert_eq!((shipped.cohort.id.as_str(), shipped.excluded.len()), ("year_of_care", 1));
     let fault = tried("age_year >= 65").unwrap_err().to_string();
     assert!(fault.contains("no published column \"age_year\"; did you mean \"age_years\"?"), "{fault}");
+    let fault = tried("yeer_of_care").unwrap_err().to_string();
+    assert!(fault.starts_with("riskstrat.toml: no cohort \"yeer_of_care\"; did you mean \"year_of_care\"?"), "{fault}");
+    let rising = tried("cpm_rises_6m >= 4").unwrap();
+    assert!(rising.on_list > 0 && rising.on_list < rising.registered, "a typed condition may look back");
     assert!(!folder.path().join("out").exists(), "nothing is written");
 
     let lines = yields(&settings, None, Some("top_2_percent"), "cpm", None, &Silent).unwrap();
