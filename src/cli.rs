@@ -474,6 +474,11 @@ pub enum LayoutsCommand {
         /// The layout's id
         id: String,
     },
+    /// Propose a layout for a file of your own, from its header and the shapes of its values; no value is printed
+    Draft {
+        /// A CSV or Parquet file
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -487,7 +492,7 @@ pub enum CodelistCommand {
     Import {
         /// The file to read
         file: PathBuf,
-        /// The coding system: icd10, opcs4, snomed, read2, ctv3 or bnf
+        /// The coding system: icd10, opcs4, snomed, read2, ctv3, bnf or dmd
         #[arg(long, value_name = "SYSTEM")]
         system: String,
         /// The category that the codes are to fall into, such as DM_COD

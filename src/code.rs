@@ -20,6 +20,8 @@ pub enum System {
     Read2,
     Ctv3,
     Bnf,
+    /// Dictionary of medicines and devices: SNOMED CT identifiers of products.
+    Dmd,
 }
 
 /// What became of a raw code.
@@ -34,8 +36,8 @@ pub enum Normalised {
 }
 
 impl System {
-    pub const ALL: [System; 6] =
-        [System::Icd10, System::Opcs4, System::Snomed, System::Read2, System::Ctv3, System::Bnf];
+    pub const ALL: [System; 7] =
+        [System::Icd10, System::Opcs4, System::Snomed, System::Read2, System::Ctv3, System::Bnf, System::Dmd];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -45,6 +47,7 @@ impl System {
             System::Read2 => "read2",
             System::Ctv3 => "ctv3",
             System::Bnf => "bnf",
+            System::Dmd => "dmd",
         }
     }
 
@@ -58,7 +61,8 @@ impl System {
     /// # Boundaries
     /// ICD-10: upper case, no dot, `X` fillers and dagger or asterisk marks dropped, three or four characters.
     /// OPCS-4: upper case, no dot. SNOMED CT: 6 to 18 digits. Read v2 and CTV3: five characters, case kept, a
-    /// trailing term code cut off, short codes filled with dots. BNF: upper case, at most 15 characters.
+    /// trailing term code cut off, short codes filled with dots. BNF: upper case, at most 15 characters. dm+d: as
+    /// SNOMED CT, of which its product identifiers are a part.
     /// # Source
     /// NHS Data Dictionary, diagnostic coding; HES analysis guide.
     pub fn normalise(self, raw: &[u8], out: &mut Vec<u8>) -> Normalised {
@@ -70,7 +74,7 @@ impl System {
         let well_formed = match self {
             System::Icd10 => normalise_icd10(raw, out),
             System::Opcs4 => normalise_opcs4(raw, out),
-            System::Snomed => {
+            System::Snomed | System::Dmd => {
                 out.extend_from_slice(raw);
                 (6..=18).contains(&raw.len()) && raw.iter().all(u8::is_ascii_digit) && raw[0] != b'0'
             }
@@ -392,6 +396,18 @@ mod tests {
         for raw in ["1.01148E+15", "12345", "1234567890123456789", "0123456", "-123456"] {
             assert_eq!(normal(System::Snomed, raw), None, "{raw}");
         }
+    }
+
+    #[test]
+    fn a_product_of_the_dictionary_of_medicines_is_not_a_concept_of_snomed() {
+        assert_eq!(normal(System::Dmd, " 39211711000001108 ").as_deref(), Some("39211711000001108"));
+        for raw in ["3.92117E+16", "0402010", "12345", "0212000B0AAABAB"] {
+            assert_eq!(normal(System::Dmd, raw), None, "{raw}");
+        }
+        let text = "# Source: made up\nsystem,code,match,category,label,weight\ndmd,39211711000001108,exact,statin,,\n";
+        let list = CodeList::parse("x", text).unwrap();
+        assert_eq!(list.categories_of(System::Dmd, b"39211711000001108"), [0]);
+        assert!(list.categories_of(System::Snomed, b"39211711000001108").is_empty());
     }
 
     #[test]

@@ -44,6 +44,8 @@ impl Event {
 pub enum AmountKind {
     None,
     Pence,
+    /// Of intervals: pence for each week; negative, pence once, on the first day.
+    PencePerWeek,
     Thousandths,
 }
 

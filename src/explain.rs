@@ -386,6 +386,12 @@ impl Looking<'_> {
         if event.amount != Event::NO_AMOUNT {
             match stream.amount {
                 AmountKind::Thousandths => what.push(format!("value {}", Micro::thousandths(event.amount.into()))),
+                AmountKind::PencePerWeek if event.amount < 0 => {
+                    what.push(format!("cost {}.{:02}, once", -event.amount / 100, -event.amount % 100));
+                }
+                AmountKind::PencePerWeek => {
+                    what.push(format!("cost {}.{:02} a week", event.amount / 100, event.amount % 100));
+                }
                 AmountKind::Pence => what.push(format!("cost {}.{:02}", event.amount / 100, event.amount % 100)),
                 AmountKind::None => {}
             }

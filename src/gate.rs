@@ -120,6 +120,9 @@ gates! {
     /// share of rows whose code is not in the form of its coding system
     MalformedCodesShare malformed_codes_share: Source AtMost 0.05,
         "look for a spreadsheet on the way, which cuts codes, or for another coding system";
+    /// share of rows whose number its code dictionary lacks
+    CodesNotInDictionaryShare codes_not_in_dictionary_share: Source AtMost 0.05,
+        "look whether the dictionary is that of this extract and its release";
     /// share of rows whose amount is not a number
     BadAmountsShare bad_amounts_share: Source AtMost 0.05,
         "look for units or currency signs in the amount";

@@ -76,9 +76,22 @@ pub struct Input {
     /// In place of the layout's own.
     #[serde(default)]
     pub csv: Option<CsvSettings>,
+    /// Of a register: files that add registrations or deaths to it.
+    #[serde(default)]
+    pub with: Vec<Part>,
     /// In place of the run's own, for this input.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// Files that add to a register what its own lack: registrations, or deaths.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    pub layout: String,
+    pub files: Vec<String>,
+    #[serde(default)]
+    pub csv: Option<CsvSettings>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -89,6 +102,9 @@ pub struct Source {
     pub files: Vec<String>,
     #[serde(default)]
     pub csv: Option<CsvSettings>,
+    /// The files of each code dictionary of the layout, by its name.
+    #[serde(default)]
+    pub dictionaries: BTreeMap<String, Vec<String>>,
     /// What the body that sends it allows.
     #[serde(default)]
     pub purpose: Purpose,

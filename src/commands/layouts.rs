@@ -4,6 +4,8 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use riskstrat::ingest::describe::{describe, summary};
+use riskstrat::ingest::draft::draft;
+use riskstrat::ingest::files::find;
 use riskstrat::ingest::layout::LayoutFile;
 use riskstrat::model::check::nearest;
 use riskstrat::model::library::Library;
@@ -32,5 +34,14 @@ pub fn list_layouts(over: Option<&Path>) -> Result<(), Failure> {
 pub fn show_layout(id: &str, over: Option<&Path>) -> Result<(), Failure> {
     let library = library(over)?;
     out!("{}", describe(&layout(&library, id)?));
+    Ok(())
+}
+
+pub fn draft_layout(file: &Path, over: Option<&Path>) -> Result<(), Failure> {
+    let library = library(over)?;
+    let name = file.to_string_lossy().into_owned();
+    let found = find(Path::new(""), &[name]).map_err(|problems| Failure::Data(anyhow!(problems.join("\n"))))?;
+    let Some(first) = found.first() else { return Ok(()) };
+    out!("{}", draft(first, &library).map_err(Failure::Data)?);
     Ok(())
 }

@@ -24,6 +24,7 @@ pub fn command(cli: &Cli) -> Result<(), Failure> {
         Command::Models { command: Some(ModelsCommand::Show { id }) } => models::show_model(id, over),
         Command::Layouts { command: None | Some(LayoutsCommand::List) } => layouts::list_layouts(over),
         Command::Layouts { command: Some(LayoutsCommand::Show { id }) } => layouts::show_layout(id, over),
+        Command::Layouts { command: Some(LayoutsCommand::Draft { file }) } => layouts::draft_layout(file, over),
         Command::Synth { out, people, seed, rows_per_person, format, defects, no_scores } => {
             synth::synth(*people, *seed, *rows_per_person, *format, *defects, *no_scores, out)
         }

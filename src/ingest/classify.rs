@@ -30,6 +30,8 @@ pub enum Reading {
     Malformed,
     /// Not among the values that the layout knows.
     Unknown,
+    /// A number that its dictionary lacks.
+    NotInDictionary,
     /// On the list of sensitive codes: which one it was is not kept.
     Sensitive,
 }
@@ -122,11 +124,19 @@ impl Values {
         let Some(system) = code_system(self.field.system) else {
             let kept = compared.len().min(self.field.characters.unwrap_or(usize::MAX));
             return match self.field.system {
+                FieldSystem::Words if self.field.others_missing => (Box::default(), Reading::Blank),
                 FieldSystem::Words => (Box::default(), Reading::Unknown),
                 _ => (compared[..kept].into(), Reading::Value),
             };
         };
-        match system.normalise(raw, &mut self.buffer) {
+        let code = match &self.field.entries {
+            None => raw,
+            Some(dictionary) => match dictionary.code_of(raw.trim_ascii()) {
+                Some(code) => code,
+                None => return (Box::default(), Reading::NotInDictionary),
+            },
+        };
+        match system.normalise(code, &mut self.buffer) {
             Normalised::Code if self.sensitive.has(system, &self.buffer) => (Box::default(), Reading::Sensitive),
             Normalised::Code => {
                 let kept = self.buffer.len().min(self.field.characters.unwrap_or(usize::MAX));
@@ -160,6 +170,7 @@ pub fn code_system(system: FieldSystem) -> Option<System> {
         FieldSystem::Read2 => Some(System::Read2),
         FieldSystem::Ctv3 => Some(System::Ctv3),
         FieldSystem::Bnf => Some(System::Bnf),
+        FieldSystem::Dmd => Some(System::Dmd),
     }
 }
 

@@ -140,11 +140,15 @@ pub struct Counts {
     pub(super) dropped: [u64; Rule::ALL.len()],
     /// Codes that do not have the form of their system, by field; their rows are kept without them.
     pub malformed: BTreeMap<String, u64>,
+    /// Numbers that their dictionary lacks, by field; their rows are kept without a code.
+    pub not_in_dictionary: BTreeMap<String, u64>,
     /// Codes on the list of sensitive codes, in rows that say more than the one code and are kept without it.
     pub sensitive_codes: u64,
     /// Values that were not recorded and are taken as the layout's default, by name.
     pub defaulted: BTreeMap<String, u64>,
-    /// Amounts that are not numbers; their rows are kept without them.
+    /// What is worth knowing of rows that are used, by name.
+    pub noted: BTreeMap<&'static str, u64>,
+    /// Amounts that are not numbers or cannot be worked out; their rows are kept without them.
     pub bad_amounts: u64,
     pub rejects: BTreeSet<Reject>,
 }
@@ -173,6 +177,23 @@ impl Counts {
         }
     }
 
+    /// Counts codes of a field that their rows are kept without: malformed ones, and those that their dictionary lacks.
+    pub fn leave_out(&mut self, field: &str, malformed: u64, not_in_dictionary: u64) {
+        for (counted, count) in [(&mut self.malformed, malformed), (&mut self.not_in_dictionary, not_in_dictionary)] {
+            if count > 0 {
+                *counted.entry(field.to_owned()).or_default() += count;
+            }
+        }
+    }
+
+    /// Adds to what is worth knowing of rows that are used.
+    #[inline]
+    pub fn note(&mut self, what: &'static str, count: u64) {
+        if count > 0 {
+            *self.noted.entry(what).or_default() += count;
+        }
+    }
+
     pub fn rejected(&self) -> u64 {
         self.dropped().filter(|(rule, _)| rule.is_reject()).map(|(_, rows)| rows).sum()
     }
@@ -194,6 +215,12 @@ impl Counts {
         self.dropped.iter_mut().zip(other.dropped).for_each(|(rows, more)| *rows += more);
         for (name, count) in other.defaulted {
             *self.defaulted.entry(name).or_default() += count;
+        }
+        for (what, count) in other.noted {
+            self.note(what, count);
+        }
+        for (field, count) in other.not_in_dictionary {
+            *self.not_in_dictionary.entry(field).or_default() += count;
         }
         for (field, count) in other.malformed {
             *self.malformed.entry(field).or_default() += count;

@@ -37,6 +37,8 @@ fn line(out: &mut String, text: &str) {
 fn kind(builds: Builds) -> &'static str {
     match builds {
         Builds::Register => "register",
+        Builds::Registrations => "registrations",
+        Builds::Deaths => "deaths",
         Builds::OptOuts => "opt-outs",
         Builds::Practices => "practices",
         Builds::Events => "events",
@@ -49,12 +51,15 @@ fn becomes(layout: &LayoutFile) -> String {
     let stream = layout.layout.stream.as_deref().unwrap_or_default();
     match layout.layout.builds {
         Builds::Register => "people and their registrations: who is scored, where, and from when".to_owned(),
+        Builds::Registrations => "registrations of people whom the register has, under [[register.with]]".to_owned(),
+        Builds::Deaths => "deaths of people whom the register has, under [[register.with]]".to_owned(),
         Builds::OptOuts => "people to leave out of everything".to_owned(),
         Builds::Practices => "names and places of practices, by practice code".to_owned(),
         Builds::Events => format!("one event of stream `{stream}` for each row"),
         Builds::Intervals => format!("one event of stream `{stream}` for each row, from its first day to its last"),
         Builds::Spells => {
-            "spells, joined from episodes: one event of stream `admission` each, one `episode` for each episode, one \
+            "spells, joined from episodes: one event of stream `admission` each, one `continuous_spell` for \
+             spells that follow each other by transfer, one `episode` for each episode, one \
              `diagnosis` or `procedure` for each distinct code"
                 .to_owned()
         }
@@ -116,14 +121,38 @@ fn columns(out: &mut String, layout: &LayoutFile) {
             AmountUnit::Measured => "a measured value, kept in thousandths",
         };
         column(out, &amount.column, unit);
+        if let Some(weekly) = &amount.weekly {
+            column(out, "", "the price of a unit; kept is the cost a week, by the number of units that a week has");
+            let rates = weekly.units_in_weeks.iter().map(|(name, (units, weeks))| format!("{name} {units}/{weeks}"));
+            column(out, &weekly.frequency, &rates.collect::<Vec<_>>().join(", "));
+            weekly.once.iter().for_each(|name| column(out, "", &format!("{name}: paid once, on the first day")));
+            column(out, &weekly.planned, "units a week for every other frequency");
+        }
     }
     register_columns(out, layout);
     episode_columns(out, layout);
 }
 
+const START: &str = "first day of the registration; missing is taken as 1900-01-01, and counted";
+const END: &str = "last day of the registration; missing means that it goes on";
+
 fn register_columns(out: &mut String, layout: &LayoutFile) {
+    if let Some(registration) = &layout.registration {
+        day(out, &registration.start, START);
+        registration.end.iter().for_each(|end| day(out, end, END));
+        registration
+            .practice
+            .iter()
+            .for_each(|name| column(out, name, "the practice that the person is registered with"));
+    }
     let Some(register) = &layout.register else { return };
-    day(out, &register.birth_month, "month of birth; of a whole date the month is kept");
+    if let Some(month) = &register.birth_month {
+        day(out, month, "month of birth; of a whole date the month is kept");
+    }
+    if let Some(birth) = &register.birth {
+        column(out, &birth.year, "year of birth");
+        column(out, &birth.month, &format!("month of birth; missing is taken as month {}", birth.month_otherwise));
+    }
     column(out, &register.sex, "sex");
     for (word, raws) in &register.sex_values {
         column(out, "", &format!("{word}: {}", raws.join(", ")));
@@ -132,13 +161,12 @@ fn register_columns(out: &mut String, layout: &LayoutFile) {
     if !register.practice_null.is_empty() {
         column(out, "", &format!("no practice: empty, {}", register.practice_null.join(", ")));
     }
-    day(
-        out,
-        &register.registration_start,
-        "first day of the registration; missing is taken as 1900-01-01, and counted",
-    );
-    day(out, &register.registration_end, "last day of the registration; missing means that it goes on");
-    day(out, &register.death, "day of death");
+    if let Some(otherwise) = &register.practice_otherwise {
+        column(out, "", &format!("people without one count under {otherwise}"));
+    }
+    register.registration_start.iter().for_each(|of| day(out, of, START));
+    register.registration_end.iter().for_each(|of| day(out, of, END));
+    register.death.iter().for_each(|of| day(out, of, "day of death"));
     if let Some(area) = &register.area {
         column(out, area, "small area of residence");
     }
@@ -153,21 +181,18 @@ fn register_columns(out: &mut String, layout: &LayoutFile) {
 fn episode_columns(out: &mut String, layout: &LayoutFile) {
     let Some(episode) = &layout.episode else { return };
     day(out, &episode.admission, "day of admission");
-    day(out, &episode.start, "first day of the episode");
-    day(out, &episode.end, "last day of the episode");
-    day(out, &episode.discharge, "day of discharge");
-    column(
-        out,
-        &episode.order,
-        &format!("place of the episode in its spell; {} mean none", episode.order_null.join(", ")),
-    );
-    column(
-        out,
-        &episode.status,
-        &format!("{} is a finished episode; others are counted and left out", episode.finished),
-    );
-    column(out, &episode.key, "tells episodes apart where all else is equal");
-    day(out, &episode.submitted, "when the row was sent: of two copies the newer counts");
+    episode.start.iter().for_each(|of| day(out, of, "first day of the episode"));
+    episode.end.iter().for_each(|of| day(out, of, "last day of the episode"));
+    day(out, &episode.discharge, "day of discharge; of whole spells, one without has not ended and is counted");
+    if let Some(order) = &episode.order {
+        let none = format!("place of the episode in its spell; {} mean none", episode.order_null.join(", "));
+        column(out, order, &none);
+    }
+    if let Some(status) = &episode.status {
+        column(out, status, &format!("{} is a finished episode; others are counted and left out", episode.finished));
+    }
+    episode.key.iter().for_each(|of| column(out, of, "tells episodes apart where all else is equal"));
+    episode.submitted.iter().for_each(|of| day(out, of, "when the row was sent: of two copies the newer counts"));
 }
 
 fn fields(out: &mut String, layout: &LayoutFile) {
@@ -198,6 +223,7 @@ fn field_columns(field: &Field) -> String {
 
 fn system(field: &Field) -> String {
     let what = match field.system {
+        FieldSystem::Words if field.others_missing => "one of these words; any other value is taken as missing",
         FieldSystem::Words => "one of these words; any other value is a reject",
         FieldSystem::Text => "any text, in capitals",
         FieldSystem::Icd10 => "ICD-10 codes, with or without dot, filler and marks",
@@ -206,10 +232,13 @@ fn system(field: &Field) -> String {
         FieldSystem::Read2 => "Read v2 codes, five characters",
         FieldSystem::Ctv3 => "CTV3 codes, five characters",
         FieldSystem::Bnf => "BNF codes, up to 15 characters",
+        FieldSystem::Dmd => "dm+d codes, as text or whole numbers",
     };
     let cut = field.characters.map(|count| format!(", the first {count} characters")).unwrap_or_default();
     let zeros = if field.leading_zeros_ignored { ", leading zeros ignored" } else { "" };
-    format!("{what}{cut}{zeros}")
+    let list = if field.list { ", several in a cell" } else { "" };
+    let of = field.dictionary.as_ref().map(|name| format!(", by the dictionary {name}")).unwrap_or_default();
+    format!("{what}{cut}{zeros}{list}{of}")
 }
 
 fn some_of(raws: &[String]) -> String {
@@ -222,8 +251,26 @@ fn rules(out: &mut String, layout: &LayoutFile) {
     for keep in &layout.keep {
         line(out, &format!("\nkept are rows whose {} is {}; others are counted", keep.field, keep.words.join(" or ")));
     }
+    for table in &layout.dictionaries {
+        let kept = table.keep.as_ref().map(|keep| format!(", where {} is {}", keep.column, keep.values.join(" or ")));
+        let may_lack = if table.optional { "; a run may do without, and then has no such fields" } else { "" };
+        let kept = kept.unwrap_or_default();
+        line(out, &format!("\ndictionary {}: {} to {}{kept}{may_lack}", table.name, table.key, table.code));
+        line(out, &format!("  source: {}", table.source));
+    }
+    if layout.layout.builds == Builds::Spells {
+        line(
+            out,
+            "\ncopies of an episode agree in person, provider, first and last day, order, transit, admission and",
+        );
+        line(out, "  discharge: the fuller counts, then the newer");
+    }
     if let Some(duplicates) = &layout.duplicates {
         line(out, &format!("\ncopies of a row agree in: {}", duplicates.columns.join(", ")));
+        if let Some(near) = &duplicates.near {
+            let minutes = near.within_minutes;
+            line(out, &format!("  and lie in {} within {minutes} minutes of the first of them", near.column));
+        }
         match &duplicates.newest {
             Some(newest) => line(out, &format!("  the one with the latest {} counts, then the fuller", newest.column)),
             None => line(out, "  the fuller counts"),

@@ -17,6 +17,7 @@ use super::files::Batch;
 use super::layout::{self, Covers, DayColumn, FieldSystem, LayoutFile};
 use super::months::{SentRows, Slots, Tally};
 use super::opt_out_codes::{OptOutCodes, OptOutEntry};
+use super::weekly::WeeklyReader;
 use crate::day::Day;
 use crate::event::Event;
 use crate::measure::plan::{Concept, Plan};
@@ -97,6 +98,8 @@ impl PersonReader {
 struct Candidate {
     person: u32,
     key: u64,
+    /// Minutes since midnight where copies are near each other in time; else the same for all.
+    minute: i32,
     newest: i32,
     /// How much the row says, then what: decides between copies, whatever the run's models ask about.
     filled: u16,
@@ -124,7 +127,10 @@ struct Shape {
     recorded: Option<usize>,
     end: Option<usize>,
     amount: Option<usize>,
+    /// Frequency and planned units, where the amount is the price of a unit.
+    weekly: Option<[usize; 2]>,
     newest: Option<usize>,
+    time: Option<usize>,
     duplicate_key: Vec<KeyPart>,
     /// The layout's field and the column that say who sent a row.
     sender: Option<(usize, usize)>,
@@ -197,6 +203,8 @@ impl Shape {
             fields.push(FieldShape { layout: place, planned, keep, columns });
         }
         let amount = layout.amount.as_ref().map(|amount| want(&amount.column, false));
+        let weekly = layout.amount.as_ref().and_then(|amount| amount.weekly.as_ref());
+        let weekly = weekly.map(|weekly| [want(&weekly.frequency, false), want(&weekly.planned, false)]);
         let duplicates = layout.duplicates.as_ref();
         let duplicate_key = duplicates.map_or(Vec::new(), |duplicates| {
             let others = duplicates.columns.iter().filter(|column| **column != layout.person.column);
@@ -207,7 +215,23 @@ impl Shape {
         let sender = layout.layout.sent_by.as_ref().and_then(|name| layout.field(name));
         // A file without the column is counted by the practices that its people were with.
         let sender = sender.and_then(|field| Some((field, want(layout.fields[field].columns.first()?, true))));
-        Some(Shape { stream, fields, person, day, recorded, end, amount, newest, duplicate_key, sender, wanted })
+        let near = duplicates.and_then(|duplicates| duplicates.near.as_ref());
+        let time = near.map(|near| want(&near.column, false));
+        Some(Shape {
+            stream,
+            fields,
+            person,
+            day,
+            recorded,
+            end,
+            amount,
+            weekly,
+            newest,
+            time,
+            duplicate_key,
+            sender,
+            wanted,
+        })
     }
 }
 
@@ -218,6 +242,7 @@ struct Thread {
     recorded: Option<DayReader>,
     end: Option<DayReader>,
     newest: Option<DayReader>,
+    weekly: Option<WeeklyReader>,
     fields: Vec<ValueReader>,
     /// The field reader of each column's buffer.
     field_of_buffer: Vec<usize>,
@@ -231,6 +256,7 @@ struct Thread {
     opt_outs: Vec<OptOutEntry>,
     counts: Counts,
     sent: Sent,
+    noted: Noted,
     buffers: Buffers,
 }
 
@@ -255,8 +281,16 @@ struct Buffers {
     recorded: Vec<i32>,
     ends: Vec<i32>,
     newest: Vec<i32>,
+    minutes: Vec<i32>,
     amounts: Vec<i32>,
     keys: Vec<u64>,
+}
+
+/// Rows that are used, and worth knowing of.
+#[derive(Default)]
+struct Noted {
+    recorded_before_its_day: u64,
+    goes_on: u64,
 }
 
 /// A concept slot for a row that is dropped before its concept is asked.
@@ -300,6 +334,12 @@ impl<'a> EventReader<'a> {
             recorded: layout.recorded.as_ref().map(DayReader::new),
             end: layout.end.as_ref().map(DayReader::new),
             newest: layout.duplicates.as_ref().and_then(|duplicates| duplicates.newest.as_ref()).map(DayReader::new),
+            weekly: layout
+                .amount
+                .as_ref()
+                .and_then(|amount| amount.weekly.as_ref())
+                .zip(self.shape.weekly)
+                .map(|(columns, places)| WeeklyReader::new(columns, places)),
             fields: self.shape.fields.iter().map(|field| self.values_of(&layout.fields[field.layout])).collect(),
             field_of_buffer: field_of_buffer(&self.shape),
             concepts: RowConcepts::new(self.shape.stream, plan, &systems),
@@ -313,6 +353,7 @@ impl<'a> EventReader<'a> {
                 senders: self.shape.sender.map(|(field, _)| self.values_of(&layout.fields[field])),
                 ..Sent::default()
             },
+            noted: Noted::default(),
             buffers: Buffers::default(),
         }
     }
@@ -336,13 +377,16 @@ impl<'a> EventReader<'a> {
         let mut candidates = Vec::new();
         for thread in threads {
             finished.counts.add(thread.counts);
+            finished.counts.note("recorded_before_its_day", thread.noted.recorded_before_its_day);
+            finished.counts.note("goes_on", thread.noted.goes_on);
             finished.opt_outs.extend(thread.opt_outs);
             thread.sent.add_to(&mut finished.sent, &self.context);
             finished.parts.push((thread.concepts.concepts, thread.rows));
             candidates.push(thread.candidates);
         }
         if !self.shape.duplicate_key.is_empty() {
-            finished.drop_copies(candidates);
+            let near = self.layout.duplicates.as_ref().and_then(|duplicates| duplicates.near.as_ref());
+            finished.drop_copies(candidates, near.map_or(0, |near| near.within_minutes as i32));
         }
         finished
     }
@@ -373,8 +417,8 @@ impl Sent {
 
 impl Finished {
     /// Of rows that are copies of each other, the newest is kept; of equally new ones the fuller, then the last in order
-    /// of content.
-    fn drop_copies(&mut self, candidates: Vec<Vec<Candidate>>) {
+    /// of content. Copies are within so many minutes of the first of them.
+    fn drop_copies(&mut self, candidates: Vec<Vec<Candidate>>, within_minutes: i32) {
         let tables: Vec<&[Concept]> = self.parts.iter().map(|(concepts, _)| &concepts[..]).collect();
         let (concepts, places) = classify::merge_concepts(&tables);
         let mut all = Vec::with_capacity(candidates.iter().map(Vec::len).sum());
@@ -385,12 +429,18 @@ impl Finished {
             }));
         }
         all.par_sort_unstable();
-        let copies = |one: &Candidate, two: &Candidate| (one.person, one.key) == (two.person, two.key);
+        let same_key = |one: &Candidate, two: &Candidate| (one.person, one.key) == (two.person, two.key);
         let mut rows = Dealt::default();
-        for (place, candidate) in all.iter().enumerate() {
-            match all.get(place + 1) {
-                Some(next) if copies(candidate, next) => self.counts.drop_row(Rule::Duplicate),
-                _ => rows.push(Row { person: candidate.person, event: candidate.event }),
+        for group in all.chunk_by(same_key) {
+            let mut rest = group;
+            while let [first, ..] = rest {
+                let number = rest.partition_point(|one| one.minute - first.minute <= within_minutes);
+                let (copies, after) = rest.split_at(number);
+                let fullness = |one: &&Candidate| (one.newest, one.filled, one.content, one.event);
+                let kept = copies.iter().max_by_key(fullness).expect("the first is among them");
+                rows.push(Row { person: kept.person, event: kept.event });
+                self.counts.drop_rows(Rule::Duplicate, number as u64 - 1);
+                rest = after;
             }
         }
         self.counts.used += rows.len() as u64;
@@ -430,6 +480,12 @@ impl Thread {
         if let (Some(amount), Some(place)) = (&layout.amount, shape.amount) {
             let bad = column::read_amounts(column(place), amount.unit, name(place), &mut self.buffers.amounts)?;
             self.counts.bad_amounts += bad;
+            if let Some(weekly) = &mut self.weekly {
+                self.counts.bad_amounts += weekly.apply(batch, &shape.wanted, &mut self.buffers.amounts)?;
+            }
+        }
+        if let Some(place) = shape.time {
+            read_minutes(column(place), name(place), &mut self.buffers.minutes)?;
         }
         if !shape.duplicate_key.is_empty() {
             read_keys(shape, batch, &mut self.key_fields, &mut self.buffers.keys)?;
@@ -559,6 +615,10 @@ impl Thread {
                                 .entry(reader.layout.fields[field.layout].name.clone())
                                 .or_default() += 1;
                         }
+                        Reading::NotInDictionary => {
+                            let name = &reader.layout.fields[field.layout].name;
+                            *self.counts.not_in_dictionary.entry(name.clone()).or_default() += 1;
+                        }
                         Reading::Sensitive if field.columns.len() == 1 => {
                             self.counts.drop_row(Rule::Sensitive);
                             concepts[row] = DROPPED;
@@ -626,9 +686,15 @@ impl Thread {
         if shape.recorded.is_some() && buffers.recorded[row] > day {
             event.known_after = (buffers.recorded[row] - day).min(i32::from(u16::MAX)) as u16;
         }
+        if shape.recorded.is_some() && buffers.recorded[row] != NO_DAY && buffers.recorded[row] < day {
+            self.noted.recorded_before_its_day += 1;
+        }
         if let Some(end) = shape.end {
             match buffers.ends[row] {
-                NO_DAY => event.days = Event::OPEN,
+                NO_DAY => {
+                    event.days = Event::OPEN;
+                    self.noted.goes_on += 1;
+                }
                 BAD_DAY => return self.counts.reject(batch.file, place, name(end), Rule::BadDate),
                 last if last < day => {
                     return self.counts.reject(batch.file, place, name(end), Rule::EndsBeforeItStarts);
@@ -642,7 +708,8 @@ impl Thread {
         } else {
             let newest = if shape.newest.is_some() { buffers.newest[row] } else { NO_DAY };
             let (filled, content) = self.content(row);
-            self.candidates.push(Candidate { person, key: buffers.keys[row], newest, filled, content, event });
+            let minute = if shape.time.is_some() { buffers.minutes[row] } else { 0 };
+            self.candidates.push(Candidate { person, key: buffers.keys[row], minute, newest, filled, content, event });
         }
     }
 }
@@ -669,6 +736,28 @@ fn planned_columns(shape: &Shape) -> Vec<(usize, usize, usize)> {
 fn field_of_buffer(shape: &Shape) -> Vec<usize> {
     let fields = shape.fields.iter().enumerate();
     fields.flat_map(|(reader, field)| std::iter::repeat_n(reader, field.columns.len())).collect()
+}
+
+/// Minutes since midnight; what is no time of day is far from every other.
+fn read_minutes(array: &ArrayRef, name: &str, out: &mut Vec<i32>) -> Result<()> {
+    out.clear();
+    for_each_text(&super::column::plain(array)?, name, |text| {
+        out.push(text.and_then(minute_of).map_or(NO_TIME, i32::from));
+    })
+}
+
+/// Far enough from midnight that no time of day is near it.
+const NO_TIME: i32 = -1_000_000;
+
+fn minute_of(text: &[u8]) -> Option<u16> {
+    let digits: Vec<u16> =
+        text.iter().filter(|byte| byte.is_ascii_digit()).map(|byte| u16::from(byte - b'0')).collect();
+    let (hour, minute) = match digits[..] {
+        [hour, ten, one] => (hour, 10 * ten + one),
+        [tens, hour, ten, one] | [tens, hour, ten, one, _, _] => (10 * tens + hour, 10 * ten + one),
+        _ => return None,
+    };
+    (hour < 24 && minute < 60).then_some(60 * hour + minute)
 }
 
 /// One hash a row of what copies are known by; the person is told apart beside it.
@@ -701,4 +790,21 @@ fn read_keys(shape: &Shape, batch: &Batch, fields: &mut [Option<ValueReader>], o
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::minute_of;
+
+    #[test]
+    fn a_time_of_day_is_read_however_it_is_written() {
+        for (text, minute) in
+            [("0930", 570), ("930", 570), ("09:30", 570), ("09:30:59", 570), ("0000", 0), ("2359", 1439)]
+        {
+            assert_eq!(minute_of(text.as_bytes()), Some(minute), "{text}");
+        }
+        for text in ["3000", "4000", "2400", "1260", "", "9", "noon"] {
+            assert_eq!(minute_of(text.as_bytes()), None, "{text}");
+        }
+    }
 }

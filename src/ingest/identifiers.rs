@@ -294,7 +294,7 @@ fn is_like_a_name(value: &[u8]) -> bool {
 /// # Errors
 /// A file that cannot be opened.
 pub fn look_at_file(input: &Input, file: &InputFile, rules: &Rules) -> anyhow::Result<Vec<String>> {
-    let births = input.layout.register.as_ref().map(|register| &register.birth_month);
+    let births = input.layout.register.as_ref().and_then(|register| register.birth_month.as_ref());
     let of_practices = input.layout.layout.builds == Builds::Practices;
     let columns = files::sample(file, &input.dialect)?;
     let found = columns.iter().filter_map(|column| {

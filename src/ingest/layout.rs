@@ -5,9 +5,11 @@
 //! that mean "missing". Unknown keys are refused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::dictionary::Dictionary;
 use crate::event::{AmountKind, FieldKind, Stream, Streams};
 use crate::model::Problem;
 use crate::model::check::toml_problem;
@@ -32,11 +34,17 @@ pub struct LayoutFile {
     pub end: Option<DayColumn>,
     #[serde(default)]
     pub amount: Option<AmountColumn>,
+    /// Tables beside the files, by which the numbers of some fields become codes.
+    #[serde(default, rename = "dictionary")]
+    pub dictionaries: Vec<DictionaryTable>,
     #[serde(default, rename = "field")]
     pub fields: Vec<Field>,
     /// `builds = "register"`: what the spine is made of.
     #[serde(default)]
     pub register: Option<RegisterColumns>,
+    /// `builds = "registrations"`: what they are made of.
+    #[serde(default)]
+    pub registration: Option<RegistrationColumns>,
     /// `builds = "spells"`: what spells are made of.
     #[serde(default)]
     pub episode: Option<EpisodeColumns>,
@@ -98,6 +106,10 @@ pub enum Covers {
 pub enum Builds {
     /// One row a person and registration period.
     Register,
+    /// One registration a row, of people whom the register has.
+    Registrations,
+    /// One death a row, of people whom the register has.
+    Deaths,
     /// One person a row: people to leave out.
     OptOuts,
     /// One practice a row: names, networks, localities.
@@ -106,7 +118,7 @@ pub enum Builds {
     Events,
     /// One row an interval with a first and perhaps a last day.
     Intervals,
-    /// One row a consultant episode; spells are built from them.
+    /// One row a consultant episode, or a whole spell; spells are built from them.
     Spells,
 }
 
@@ -153,6 +165,25 @@ pub struct DayColumn {
 pub struct AmountColumn {
     pub column: String,
     pub unit: AmountUnit,
+    /// The column is the price of a unit, and these say how many a week has.
+    #[serde(default)]
+    pub weekly: Option<WeeklyColumns>,
+}
+
+/// How many units a week has, of intervals whose price is per unit.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeeklyColumns {
+    /// The column that says what the price is for, such as `Weekly` or `Hourly`.
+    pub frequency: String,
+    /// Frequencies that say it by themselves: so many units in so many weeks.
+    pub units_in_weeks: BTreeMap<String, (u32, u32)>,
+    /// Frequencies of what is paid once.
+    #[serde(default)]
+    pub once: Vec<String>,
+    /// The column of planned units a week, for every other frequency.
+    pub planned: String,
+    pub source: String,
 }
 
 /// How a decimal in a column becomes a whole number of an event's amount.
@@ -186,6 +217,18 @@ pub struct Field {
     /// Raw values that stand for "missing".
     #[serde(default)]
     pub null: Vec<String>,
+    /// `system = "words"`: values that are not listed are taken as missing, where else their rows are rejects.
+    #[serde(default)]
+    pub others_missing: bool,
+    /// One cell holds several codes, `E119 ,J849 ||I801`: commas between codes, bars between episodes. Spells only.
+    #[serde(default)]
+    pub list: bool,
+    /// The dictionary that says which code each raw value stands for.
+    #[serde(default)]
+    pub dictionary: Option<String>,
+    /// The dictionary itself, once it was read.
+    #[serde(skip)]
+    pub entries: Option<Arc<Dictionary>>,
     /// `system = "words"`: our word, and the raw values that mean it.
     #[serde(default)]
     pub values: BTreeMap<String, Vec<String>>,
@@ -202,21 +245,62 @@ pub enum FieldSystem {
     Read2,
     Ctv3,
     Bnf,
+    Dmd,
+}
+
+/// A table that says which code stands behind each number of a record system.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DictionaryTable {
+    pub name: String,
+    /// The column of the number.
+    pub key: String,
+    /// The column of the code that it stands for.
+    pub code: String,
+    /// Lines of other kinds are known, and stand for no code.
+    #[serde(default)]
+    pub keep: Option<KeepLines>,
+    /// A run may do without; then the fields that need it are not there.
+    #[serde(default)]
+    pub optional: bool,
+    /// In place of the layout's own.
+    #[serde(default)]
+    pub csv: Option<CsvSettings>,
+    pub source: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeepLines {
+    pub column: String,
+    /// Compared without regard to case.
+    pub values: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterColumns {
     /// `1950-04`, or a whole date of which the month is kept.
-    pub birth_month: DayColumn,
+    #[serde(default)]
+    pub birth_month: Option<DayColumn>,
+    /// In place of `birth_month`: year and month in columns of their own.
+    #[serde(default)]
+    pub birth: Option<BirthColumns>,
     pub sex: String,
     pub sex_values: BTreeMap<String, Vec<String>>,
     pub practice: String,
     #[serde(default)]
     pub practice_null: Vec<String>,
-    pub registration_start: DayColumn,
-    pub registration_end: DayColumn,
-    pub death: DayColumn,
+    /// What stands for the practice of people without one; absent, they are registered nowhere.
+    #[serde(default)]
+    pub practice_otherwise: Option<String>,
+    /// Absent where registrations stand in files of their own.
+    #[serde(default)]
+    pub registration_start: Option<DayColumn>,
+    #[serde(default)]
+    pub registration_end: Option<DayColumn>,
+    #[serde(default)]
+    pub death: Option<DayColumn>,
     #[serde(default)]
     pub area: Option<String>,
     /// Published words about a person: our name, then the column.
@@ -229,30 +313,65 @@ pub struct RegisterColumns {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EpisodeColumns {
-    pub provider_field: String,
-    pub admission: DayColumn,
+pub struct BirthColumns {
+    pub year: String,
+    /// 1 to 12, perhaps missing.
+    pub month: String,
+    /// The month that is taken where it is missing.
+    pub month_otherwise: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistrationColumns {
     pub start: DayColumn,
-    pub end: DayColumn,
+    /// Absent or missing means that it goes on.
+    #[serde(default)]
+    pub end: Option<DayColumn>,
+    /// Absent where the register itself says which practice a person has.
+    #[serde(default)]
+    pub practice: Option<String>,
+}
+
+/// Columns of consultant episodes; of whole spells, only provider, admission and discharge.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpisodeColumns {
+    #[serde(default)]
+    pub provider_field: Option<String>,
+    pub admission: DayColumn,
+    /// Absent where a row is a whole spell: it then runs from admission to discharge.
+    #[serde(default)]
+    pub start: Option<DayColumn>,
+    #[serde(default)]
+    pub end: Option<DayColumn>,
     pub discharge: DayColumn,
-    pub order: String,
+    #[serde(default)]
+    pub order: Option<String>,
+    #[serde(default)]
     pub order_null: Vec<String>,
-    pub status: String,
+    #[serde(default)]
+    pub status: Option<String>,
     /// The status value of a finished episode.
+    #[serde(default)]
     pub finished: String,
     /// Tells episodes apart where all else is equal.
-    pub key: String,
+    #[serde(default)]
+    pub key: Option<String>,
     /// When the row was submitted: of two copies of an episode, the newer counts.
-    pub submitted: DayColumn,
+    #[serde(default)]
+    pub submitted: Option<DayColumn>,
     /// Words of the field `source` that mean "came from another hospital".
+    #[serde(default)]
     pub transfer_in_source: Vec<String>,
     /// Words of the field `method` that mean "came from another hospital".
+    #[serde(default)]
     pub transfer_in_method: Vec<String>,
-    /// Words of the field `method` that mean "born here".
-    pub birth_method: Vec<String>,
     /// Words of the field `discharge_destination` that mean "went to another hospital".
+    #[serde(default)]
     pub transfer_out_destination: Vec<String>,
     /// Raw values of the field `discharge_method`'s column that mean "spell goes on".
+    #[serde(default)]
     pub unfinished_discharge: Vec<String>,
 }
 
@@ -260,10 +379,22 @@ pub struct EpisodeColumns {
 #[serde(deny_unknown_fields)]
 pub struct Duplicates {
     pub columns: Vec<String>,
+    /// Rows are copies only where these times are near each other.
+    #[serde(default)]
+    pub near: Option<NearTimes>,
     /// Of several copies, the one with the latest day here counts.
     #[serde(default)]
     pub newest: Option<DayColumn>,
     pub source: String,
+}
+
+/// Times of day that are near each other: within so many minutes of the first of them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NearTimes {
+    /// `0930`, `930`, `09:30` or `09:30:00`; no such time of day is a missing one, and those are near each other only.
+    pub column: String,
+    pub within_minutes: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -301,6 +432,10 @@ impl LayoutFile {
             Builds::Register if self.register.is_none() => {
                 problems.push("builds = \"register\" needs [register]".to_owned())
             }
+            Builds::Registrations if self.registration.is_none() => {
+                problems.push("builds = \"registrations\" needs [registration]".to_owned());
+            }
+            Builds::Deaths if self.day.is_none() => problems.push("builds = \"deaths\" needs [day]".to_owned()),
             Builds::Spells if self.episode.is_none() => problems.push("builds = \"spells\" needs [episode]".to_owned()),
             Builds::Events | Builds::Intervals if !has_stream => problems.push("needs the name of a stream".to_owned()),
             Builds::Events | Builds::Intervals if self.day.is_none() => problems.push("needs [day]".to_owned()),
@@ -318,14 +453,40 @@ impl LayoutFile {
         if let Some(sender) = self.layout.sent_by.as_ref().filter(|name| self.field(name).is_none()) {
             problems.push(format!("sent_by names field \"{sender}\", which the layout does not have"));
         }
+        let of_rows = matches!(self.layout.builds, Builds::Events | Builds::Intervals);
+        if self.duplicates.is_some() && !of_rows {
+            problems.push(
+                "[duplicates] goes with builds = \"events\" or \"intervals\"; others have rules of their own"
+                    .to_owned(),
+            );
+        }
+        if !self.keep.is_empty() && !of_rows && self.layout.builds != Builds::Spells {
+            problems.push("[[keep]] goes with builds = \"events\", \"intervals\" or \"spells\"".to_owned());
+        }
+        let weekly = self.amount.as_ref().and_then(|amount| Some((amount.unit, amount.weekly.as_ref()?)));
+        if let Some((unit, weekly)) = weekly {
+            if self.layout.builds != Builds::Intervals || unit == AmountUnit::Measured {
+                problems.push("amount: weekly goes with builds = \"intervals\" and a price".to_owned());
+            }
+            if weekly.units_in_weeks.values().any(|(_, weeks)| *weeks == 0) {
+                problems.push("amount: units_in_weeks is [units, weeks], and weeks is at least 1".to_owned());
+            }
+        }
+        for field in &self.fields {
+            problems.extend(self.field_problem(field).map(|what| format!("field \"{}\": {what}", field.name)));
+        }
+        if let Some(register) = &self.register {
+            problems.extend(register.problem().map(|what| format!("register: {what}")));
+        }
         for keep in &self.keep {
             if !self.fields.iter().any(|field| field.name == keep.field) {
                 problems.push(format!("keep names field \"{}\", which the layout does not have", keep.field));
             }
         }
-        if let Some(episode) = &self.episode {
+        let of_episodes = self.episode.as_ref().filter(|episode| episode.start.is_some());
+        if let Some(episode) = of_episodes {
             for name in [
-                episode.provider_field.as_str(),
+                episode.provider_field.as_deref().unwrap_or("provider"),
                 "method",
                 "source",
                 "discharge_method",
@@ -345,17 +506,35 @@ impl LayoutFile {
         self.fields.iter().position(|field| field.name == name)
     }
 
+    fn field_problem(&self, field: &Field) -> Option<String> {
+        let is_coded = super::classify::code_system(field.system).is_some();
+        match &field.dictionary {
+            Some(name) if !self.dictionaries.iter().any(|table| &table.name == name) => {
+                Some(format!("no [[dictionary]] is named \"{name}\""))
+            }
+            Some(_) if !is_coded => Some("a dictionary gives codes, so the field has a coding system".to_owned()),
+            _ if field.others_missing && field.system != FieldSystem::Words => {
+                Some("others_missing goes with system = \"words\"".to_owned())
+            }
+            _ if field.list && (self.layout.builds != Builds::Spells || !is_coded || field.columns.len() != 1) => {
+                Some("list = true goes with one column of codes in a layout that builds spells".to_owned())
+            }
+            _ => None,
+        }
+    }
+
     /// Adds the streams that rows of this layout become.
     pub fn add_streams(&self, streams: &mut Streams) {
         let fields: BTreeMap<String, FieldKind> =
             self.fields.iter().map(|field| (field.name.clone(), field.kind())).collect();
         let amount = match self.amount.as_ref().map(|amount| amount.unit) {
             None => AmountKind::None,
+            Some(_) if self.amount.as_ref().is_some_and(|amount| amount.weekly.is_some()) => AmountKind::PencePerWeek,
             Some(AmountUnit::Measured) => AmountKind::Thousandths,
             Some(AmountUnit::Pounds | AmountUnit::Pence) => AmountKind::Pence,
         };
         let by_practice = self.layout.covers == Covers::Practices;
-        let of_several_columns = self.fields.iter().filter(|field| field.columns.len() > 1);
+        let of_several_columns = self.fields.iter().filter(|field| field.columns.len() > 1 || field.list);
         let several: BTreeSet<String> = of_several_columns.map(|field| field.name.clone()).collect();
         match (self.layout.builds, &self.layout.stream) {
             (Builds::Events | Builds::Intervals, Some(name)) => {
@@ -389,7 +568,8 @@ impl LayoutFile {
                 let mut procedure = diagnosis.clone();
                 procedure.extend(fields.get("procedure").map(|kind| (super::spells::CODE.to_owned(), kind.clone())));
                 diagnosis.insert(super::spells::POSITION.to_owned(), FieldKind::Words(positions));
-                streams.add(super::spells::ADMISSION, stream(fields.clone()));
+                streams.add(super::spells::ADMISSION, Stream { amount, ..stream(fields.clone()) });
+                streams.add(super::spells::CONTINUOUS_SPELL, Stream { amount, ..stream(fields.clone()) });
                 streams.add(super::spells::EPISODE, stream(fields));
                 streams.add(super::spells::DIAGNOSIS, stream(diagnosis));
                 streams.add(super::spells::PROCEDURE, stream(procedure));
@@ -400,6 +580,21 @@ impl LayoutFile {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+impl RegisterColumns {
+    fn problem(&self) -> Option<&'static str> {
+        let month = self.birth.as_ref().map(|birth| birth.month_otherwise);
+        match (&self.birth_month, month) {
+            (Some(_), Some(_)) => Some("birth_month or birth, not both"),
+            (None, None) => Some("birth_month is missing, or birth with year and month"),
+            (None, Some(0 | 13..)) => Some("birth: month_otherwise is 1 to 12"),
+            _ if self.registration_start.is_none() && self.registration_end.is_some() => {
+                Some("registration_end goes with registration_start")
+            }
+            _ => None,
         }
     }
 }

@@ -10,16 +10,21 @@ pub mod counts;
 pub mod coverage;
 pub mod csv;
 pub mod describe;
+pub mod dictionary;
+pub mod draft;
 pub mod events;
 pub mod files;
 pub mod follow_up;
 pub mod identifiers;
 pub mod layout;
+mod lists;
 pub mod months;
 pub mod opt_out_codes;
 pub mod parquet;
+pub mod parts;
 pub mod register;
 pub mod spells;
+mod weekly;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,6 +34,7 @@ use crate::day::Day;
 use crate::measure::plan::Concept;
 use crate::timeline::Timelines;
 use counts::Counts;
+use dictionary::DictionaryInput;
 use events::{Context, EventReader, Finished};
 use files::{Batch, CsvDialect, InputFile, Wanted};
 use layout::{Builds, CsvSettings, LayoutFile};
@@ -42,6 +48,8 @@ pub struct Input {
     pub layout: LayoutFile,
     pub files: Vec<InputFile>,
     pub dialect: CsvDialect,
+    /// What the numbers of some fields stand for.
+    pub dictionaries: Vec<DictionaryInput>,
 }
 
 impl Input {

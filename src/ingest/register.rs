@@ -13,6 +13,7 @@ use super::column::{self, BAD_DAY, DayReader, NO_DAY, for_each_text};
 use super::counts::{Counts, Rule};
 use super::files::Batch;
 use super::layout::{AmountUnit, DayColumn, LayoutFile, RegisterColumns};
+use super::parts::Parts;
 use crate::day::{Day, Month};
 use crate::model::Sex;
 use crate::person::{PersonId, Registration, Spine, WordColumn, key_of};
@@ -42,8 +43,22 @@ pub const REGISTRATION_FLOOR: Day = Day(-25_567);
 pub struct RegisterReader<'a> {
     columns: &'a RegisterColumns,
     wanted: Vec<(String, bool)>,
+    places: Places,
     sexes: BTreeMap<String, Option<Sex>>,
     collected: Mutex<(Vec<RegisterRow>, Counts)>,
+}
+
+/// Where each column of a register stands in what is read.
+struct Places {
+    /// Month of birth, or year and month.
+    birth: [Option<usize>; 3],
+    sex: usize,
+    practice: usize,
+    /// First and last day of the registration, day of death.
+    days: [Option<usize>; 3],
+    area: Option<usize>,
+    words: Vec<usize>,
+    numbers: Vec<usize>,
 }
 
 impl<'a> RegisterReader<'a> {
@@ -51,18 +66,26 @@ impl<'a> RegisterReader<'a> {
         let Some(columns) = &layout.register else {
             bail!("layout \"{}\" has no [register], so it cannot be the register's", layout.layout.id)
         };
-        let mut wanted = vec![
-            layout.person.column.clone(),
-            columns.birth_month.column.clone(),
-            columns.sex.clone(),
-            columns.practice.clone(),
-            columns.registration_start.column.clone(),
-            columns.registration_end.column.clone(),
-            columns.death.column.clone(),
+        let mut wanted = vec![layout.person.column.clone()];
+        let mut want = |name: &String| {
+            wanted.push(name.clone());
+            wanted.len() - 1
+        };
+        let birth = [
+            columns.birth_month.as_ref().map(|month| want(&month.column)),
+            columns.birth.as_ref().map(|birth| want(&birth.year)),
+            columns.birth.as_ref().map(|birth| want(&birth.month)),
         ];
-        wanted.extend(columns.area.iter().cloned());
-        wanted.extend(columns.words.values().cloned());
-        wanted.extend(columns.numbers.values().cloned());
+        let days = [&columns.registration_start, &columns.registration_end, &columns.death];
+        let places = Places {
+            birth,
+            sex: want(&columns.sex),
+            practice: want(&columns.practice),
+            days: days.map(|day| day.as_ref().map(|day| want(&day.column))),
+            area: columns.area.as_ref().map(&mut want),
+            words: columns.words.values().map(&mut want).collect(),
+            numbers: columns.numbers.values().map(&mut want).collect(),
+        };
         let mut sexes = BTreeMap::new();
         for (word, raws) in &columns.sex_values {
             let sex = match word.as_str() {
@@ -73,7 +96,7 @@ impl<'a> RegisterReader<'a> {
             sexes.extend(raws.iter().map(|raw| (raw.to_uppercase(), sex)));
         }
         let wanted = wanted.into_iter().map(|name| (name, false)).collect();
-        Ok(RegisterReader { columns, wanted, sexes, collected: Mutex::default() })
+        Ok(RegisterReader { columns, wanted, places, sexes, collected: Mutex::default() })
     }
 
     pub fn wanted(&self) -> &[(String, bool)] {
@@ -84,35 +107,36 @@ impl<'a> RegisterReader<'a> {
     pub fn take(&self, batch: &Batch) -> Result<()> {
         let column = |place: usize| batch.columns[place].as_ref().expect("required columns are there");
         let texts = |place: usize| texts(column(place), &self.wanted[place].0);
-        let days = |place: usize, of: &DayColumn| {
-            let mut days = Vec::new();
-            DayReader::new(of).read(column(place), &self.wanted[place].0, &mut days).map(|()| days)
-        };
-        let c = self.columns;
-        let (ids, sexes, practices) = (texts(0)?, texts(2)?, texts(3)?);
-        let births = months(column(1), &self.wanted[1].0, &c.birth_month)?;
-        let starts = days(4, &c.registration_start)?;
-        let ends = days(5, &c.registration_end)?;
-        let deaths = days(6, &c.death)?;
-        let mut place = 7;
-        let area = match &c.area {
-            Some(_) => {
-                place += 1;
-                Some(texts(place - 1)?)
+        let days = |which: usize, of: &Option<DayColumn>| match (self.places.days[which], of) {
+            (Some(place), Some(of)) => {
+                let mut days = Vec::new();
+                DayReader::new(of).read(column(place), &self.wanted[place].0, &mut days).map(|()| days)
             }
-            None => None,
+            _ => Ok(vec![NO_DAY; batch.rows]),
         };
-        let words = c.words.keys().enumerate().map(|(n, _)| texts(place + n)).collect::<Result<Vec<_>>>()?;
-        place += words.len();
+        let (c, places) = (self.columns, &self.places);
+        let (ids, sexes, practices) = (texts(0)?, texts(places.sex)?, texts(places.practice)?);
+        let (births, birth_place) = match (places.birth, &c.birth_month, &c.birth) {
+            ([Some(place), ..], Some(of), _) => (months(column(place), &self.wanted[place].0, of)?, place),
+            ([_, Some(year), Some(month)], _, Some(birth)) => {
+                (birth_months(&texts(year)?, &texts(month)?, birth.month_otherwise), year)
+            }
+            _ => (vec![NO_DAY; batch.rows], 0),
+        };
+        let starts = days(0, &c.registration_start)?;
+        let ends = days(1, &c.registration_end)?;
+        let deaths = days(2, &c.death)?;
+        let area = places.area.map(texts).transpose()?;
+        let words = places.words.iter().map(|place| texts(*place)).collect::<Result<Vec<_>>>()?;
         let mut numbers = vec![Vec::new(); c.numbers.len()];
         let mut bad_amounts = 0;
-        for (n, out) in numbers.iter_mut().enumerate() {
-            bad_amounts +=
-                column::read_amounts(column(place + n), AmountUnit::Measured, &self.wanted[place + n].0, out)?;
+        for (place, out) in places.numbers.iter().zip(&mut numbers) {
+            bad_amounts += column::read_amounts(column(*place), AmountUnit::Measured, &self.wanted[*place].0, out)?;
         }
         let mut counts = Counts::default();
         (counts.rows, counts.bad_amounts) = (batch.rows as u64, bad_amounts);
         let mut rows = Vec::with_capacity(batch.rows);
+        let day_place = |which: usize| places.days[which].unwrap_or_default();
         for row in 0..batch.rows {
             let at = batch.first_row + row as u64;
             let Some(id) = &ids[row] else {
@@ -120,12 +144,13 @@ impl<'a> RegisterReader<'a> {
                 continue;
             };
             let sex = sexes[row].as_ref().map(|raw| self.sexes.get(&raw.to_uppercase()).copied());
-            let dates = [(births[row], 1), (starts[row], 4), (ends[row], 5), (deaths[row], 6)];
+            let dates = [(births[row], birth_place), (starts[row], day_place(0)), (ends[row], day_place(1))];
+            let dates = dates.into_iter().chain([(deaths[row], day_place(2))]);
             let bad_date =
                 dates.into_iter().find(|(day, _)| *day == BAD_DAY).map(|(_, column)| (column, Rule::BadDate));
-            let bad_sex = matches!(sex, Some(None)).then_some((2, Rule::UnknownCode));
+            let bad_sex = matches!(sex, Some(None)).then_some((places.sex, Rule::UnknownCode));
             let backwards = ends[row] != NO_DAY && ends[row] < starts[row];
-            let fault = bad_date.or(bad_sex).or(backwards.then_some((5, Rule::EndsBeforeItStarts)));
+            let fault = bad_date.or(bad_sex).or(backwards.then_some((day_place(1), Rule::EndsBeforeItStarts)));
             if let Some((column, rule)) = fault {
                 // The row is not used, but its person is not lost: listed, though registered nowhere by this row.
                 counts.reject(batch.file, at, &self.wanted[column].0, rule);
@@ -133,9 +158,15 @@ impl<'a> RegisterReader<'a> {
                 continue;
             }
             let start = day(starts[row]).unwrap_or_else(|| {
-                *counts.defaulted.entry("registration_start".to_owned()).or_default() += 1;
+                if c.registration_start.is_some() {
+                    *counts.defaulted.entry("registration_start".to_owned()).or_default() += 1;
+                }
                 REGISTRATION_FLOOR
             });
+            let practice = practices[row].clone().filter(|practice| !c.practice_null.contains(practice));
+            if practice.is_none() && c.practice_otherwise.is_some() {
+                *counts.defaulted.entry("practice".to_owned()).or_default() += 1;
+            }
             counts.used += 1;
             rows.push(RegisterRow {
                 key: key_of(id.as_bytes()),
@@ -143,7 +174,7 @@ impl<'a> RegisterReader<'a> {
                 is_read: true,
                 start,
                 end: day(ends[row]),
-                practice: practices[row].clone().filter(|practice| !c.practice_null.contains(practice)),
+                practice: practice.or_else(|| c.practice_otherwise.clone()),
                 birth: (births[row] != NO_DAY).then(|| Month(births[row])),
                 sex: sex.flatten().flatten(),
                 death: day(deaths[row]),
@@ -177,7 +208,7 @@ impl<'a> RegisterReader<'a> {
     }
 
     /// The spine, the counts of rows, and how many people were left out because they opted out.
-    pub fn finish(self, opted_out: &[u128]) -> Result<Register> {
+    pub fn finish(self, opted_out: &[u128], parts: &Parts) -> Result<Register> {
         let collected = &mut *self.collected.lock().expect("no thread panicked");
         let (mut rows, mut counts) = std::mem::take(collected);
         let out: BTreeSet<u128> = opted_out.iter().copied().collect();
@@ -209,7 +240,9 @@ impl<'a> RegisterReader<'a> {
         }
         people.par_sort_unstable_by(|one, two| one[0].id.cmp(&two[0].id));
         let rows_of_people = people.iter().map(|rows| read(rows) as u32).collect();
-        let mut spine = self.spine_of(&people);
+        let mut spine = self.spine_of(&people, parts);
+        counts.note("people_with_overlapping_registrations", overlapping(&spine));
+        counts.note("registrations_from_1900", from_the_floor(&spine));
         let all_out: Vec<u128> = out.into_iter().collect();
         if let Err(clashes) = spine.index(&all_out) {
             bail!("{clashes} pseudonyms cannot be told apart by their 128-bit keys");
@@ -217,8 +250,9 @@ impl<'a> RegisterReader<'a> {
         Ok(Register { spine, counts, rows_of_people, opted_out: people_out.len() as u64 })
     }
 
-    fn spine_of<'r>(&self, people: &[&'r [RegisterRow]]) -> Spine {
+    fn spine_of<'r>(&self, people: &[&'r [RegisterRow]], parts: &Parts) -> Spine {
         let all_practices = people.iter().flat_map(|rows| rows.iter().map(|row| row.practice.as_deref()));
+        let all_practices = all_practices.chain(parts.registrations.iter().map(|row| row.practice.as_deref()));
         let practices: Vec<String> = WordColumn::new(all_practices).words;
         let mut spine = Spine::default();
         spine.registration_starts.push(0);
@@ -231,14 +265,17 @@ impl<'a> RegisterReader<'a> {
             spine.ids.push(PersonId(rows[0].id.clone()));
             spine.births.push(latest.birth.or_else(|| rows.iter().find_map(|row| row.birth)));
             spine.sexes.push(latest.sex.or_else(|| rows.iter().find_map(|row| row.sex)));
-            spine.deaths.push(rows.iter().filter_map(|row| row.death).min());
-            let mut periods: Vec<Registration> = rows
-                .iter()
-                .filter_map(|row| {
-                    let practice = practices.binary_search(row.practice.as_ref()?).expect("collected above") as u32;
-                    Some(Registration { start: row.start, end: row.end, practice })
-                })
-                .collect();
+            spine.deaths.push(rows.iter().filter_map(|row| row.death).chain(parts.death_of(rows[0].key)).min());
+            let period = |start, end, practice: Option<&String>| {
+                let practice = practices.binary_search(practice?).expect("collected above") as u32;
+                Some(Registration { start, end, practice })
+            };
+            let own = rows.iter().filter(|_| self.columns.registration_start.is_some());
+            let own = own.filter_map(|row| period(row.start, row.end, row.practice.as_ref()));
+            let of_parts = parts.registrations_of(rows[0].key).iter();
+            let of_parts = of_parts
+                .filter_map(|row| period(row.start, row.end, row.practice.as_ref().or(latest.practice.as_ref())));
+            let mut periods: Vec<Registration> = own.chain(of_parts).collect();
             periods.sort_unstable();
             periods.dedup();
             spine.registrations.extend(periods);
@@ -266,12 +303,28 @@ pub struct Register {
     pub opted_out: u64,
 }
 
+/// People who are registered with two practices on one day: the registration that began last counts.
+fn overlapping(spine: &Spine) -> u64 {
+    let periods = spine.registration_starts.windows(2).map(|of| &spine.registrations[of[0] as usize..of[1] as usize]);
+    let overlap = |periods: &[Registration]| {
+        periods
+            .windows(2)
+            .any(|pair| pair[0].practice != pair[1].practice && pair[0].end.is_none_or(|end| end >= pair[1].start))
+    };
+    periods.filter(|periods| overlap(periods)).count() as u64
+}
+
+/// Registrations that begin on the day that GP systems write where they do not know.
+fn from_the_floor(spine: &Spine) -> u64 {
+    spine.registrations.iter().filter(|period| period.start == REGISTRATION_FLOOR).count() as u64
+}
+
 fn day(number: i32) -> Option<Day> {
     (number != NO_DAY).then_some(Day(number))
 }
 
 /// The trimmed text of every row; empty is none.
-fn texts(array: &ArrayRef, name: &str) -> Result<Vec<Option<String>>> {
+pub(super) fn texts(array: &ArrayRef, name: &str) -> Result<Vec<Option<String>>> {
     let plain = column::plain(array)?;
     let mut out = Vec::with_capacity(plain.len());
     for_each_text(&plain, name, |text| {
@@ -279,6 +332,17 @@ fn texts(array: &ArrayRef, name: &str) -> Result<Vec<Option<String>>> {
         out.push(text.map(|text| String::from_utf8_lossy(text).into_owned()));
     })?;
     Ok(out)
+}
+
+/// Months of birth from years and months: [`NO_DAY`] without a year, [`BAD_DAY`] where there is no such month.
+fn birth_months(years: &[Option<String>], months: &[Option<String>], month_otherwise: u32) -> Vec<i32> {
+    let month = |(year, month): (&Option<String>, &Option<String>)| {
+        let Some(year) = year else { return NO_DAY };
+        let month = month.as_ref().map_or(Ok(month_otherwise), |month| month.parse());
+        let written = month.map(|month| format!("{year}-{month:02}"));
+        written.ok().and_then(|text| Month::parse(text.as_bytes())).map_or(BAD_DAY, |month| month.0)
+    };
+    years.iter().zip(months).map(month).collect()
 }
 
 /// Months as their numbers; `NO_DAY` where missing, `BAD_DAY` where no month.

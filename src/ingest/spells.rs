@@ -20,7 +20,8 @@ use super::column::{BAD_DAY, DayReader, NO_DAY, for_each_text};
 use super::counts::{Counts, Rule};
 use super::events::{Context, Finished, NOBODY, OPTED_OUT, PersonReader, UNKNOWN};
 use super::files::Batch;
-use super::layout::{EpisodeColumns, Field, FieldSystem, LayoutFile};
+use super::layout::{DayColumn, EpisodeColumns, Field, FieldSystem, LayoutFile};
+use super::lists::ListReader;
 use super::months::{SentRows, Tally};
 use crate::event::Event;
 use crate::measure::plan::{Concept, Mask, StreamPlan};
@@ -29,11 +30,13 @@ use crate::timeline::{Dealt, Row};
 
 /// The streams that spells become.
 pub const ADMISSION: &str = "admission";
+/// Spells that follow each other by transfer, whatever the provider: one stay of a person in hospital.
+pub const CONTINUOUS_SPELL: &str = "continuous_spell";
 pub const EPISODE: &str = "episode";
 pub const DIAGNOSIS: &str = "diagnosis";
 pub const PROCEDURE: &str = "procedure";
 /// All of them.
-pub const STREAMS: [&str; 4] = [ADMISSION, EPISODE, DIAGNOSIS, PROCEDURE];
+pub const STREAMS: [&str; 5] = [ADMISSION, CONTINUOUS_SPELL, EPISODE, DIAGNOSIS, PROCEDURE];
 /// The field of `diagnosis` that says whether the code came first in its episode.
 pub const POSITION: &str = "position";
 pub const CODE: &str = "code";
@@ -54,6 +57,8 @@ struct Episode {
     submitted: i32,
     key: u64,
     goes_on: bool,
+    /// Pence, or [`Event::NO_AMOUNT`].
+    amount: i32,
     /// Cells in the arena of its thread: first and number.
     cells: (u32, u16),
     thread: u16,
@@ -61,9 +66,9 @@ struct Episode {
 
 /// A non-blank cell of a field column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Cell {
-    column: u16,
-    value: ValueId,
+pub(super) struct Cell {
+    pub column: u16,
+    pub value: ValueId,
 }
 
 pub struct SpellReader<'a> {
@@ -71,12 +76,16 @@ pub struct SpellReader<'a> {
     columns: &'a EpisodeColumns,
     layout: &'a LayoutFile,
     wanted: Vec<(String, bool)>,
-    /// For each wanted field column: the layout's field.
+    /// Where the columns that are no fields stand in `wanted`, by the constants below.
+    places: [Option<usize>; PLACES],
+    /// For each wanted field column: the layout's field. A column of lists counts as two: its first codes, the others.
     field_columns: Vec<(usize, usize)>,
+    /// Words of which a field has to have one, where the layout says so.
+    keep: Vec<(usize, &'a [String])>,
     threads: Vec<Mutex<Option<Thread>>>,
 }
 
-/// Places of the columns that are no fields, at the front of `wanted`.
+/// The columns that are no fields.
 const PERSON: usize = 0;
 const ADMITTED: usize = 1;
 const START: usize = 2;
@@ -87,6 +96,8 @@ const STATUS: usize = 6;
 const KEY: usize = 7;
 const SUBMITTED: usize = 8;
 const RAW_DISCHARGE: usize = 9;
+const AMOUNT: usize = 10;
+const PLACES: usize = 11;
 
 struct Thread {
     people: PersonReader,
@@ -94,6 +105,8 @@ struct Thread {
     fields: Vec<ValueReader>,
     /// Episode order, status and discharge method as they stand in the file.
     plain: [ValueReader; 3],
+    /// For each field column, the reader of its lists.
+    lists: Vec<Option<ListReader>>,
     episodes: Vec<Episode>,
     cells: Vec<Cell>,
     counts: Counts,
@@ -103,35 +116,45 @@ struct Thread {
 impl<'a> SpellReader<'a> {
     /// `None` where no model asks about any stream that spells become.
     pub fn new(context: Context<'a>, layout: &'a LayoutFile) -> Option<SpellReader<'a>> {
-        [ADMISSION, EPISODE, DIAGNOSIS, PROCEDURE].iter().find_map(|stream| context.plan.stream(stream))?;
+        [ADMISSION, CONTINUOUS_SPELL, EPISODE, DIAGNOSIS, PROCEDURE]
+            .iter()
+            .find_map(|stream| context.plan.stream(stream))?;
         let columns = layout.episode.as_ref()?;
-        let discharge_method = layout.fields.iter().find(|field| field.name == "discharge_method")?;
-        let mut wanted: Vec<(String, bool)> = [
-            &layout.person.column,
-            &columns.admission.column,
-            &columns.start.column,
-            &columns.end.column,
-            &columns.discharge.column,
-            &columns.order,
-            &columns.status,
-            &columns.key,
-            &columns.submitted.column,
-            discharge_method.columns.first()?,
-        ]
-        .map(|name| (name.clone(), false))
-        .into();
+        let field = |name: &str| layout.fields.iter().position(|field| field.name == name);
+        let discharge_method = field("discharge_method").and_then(|place| layout.fields[place].columns.first());
+        let day = |day: &'a Option<DayColumn>| day.as_ref().map(|day| &day.column);
+        let names: [Option<&String>; PLACES] = [
+            Some(&layout.person.column),
+            Some(&columns.admission.column),
+            // A row that is a whole spell is one episode, from admission to discharge.
+            day(&columns.start).or(Some(&columns.admission.column)),
+            day(&columns.end).or(Some(&columns.discharge.column)),
+            Some(&columns.discharge.column),
+            columns.order.as_ref(),
+            columns.status.as_ref(),
+            columns.key.as_ref(),
+            day(&columns.submitted),
+            discharge_method,
+            layout.amount.as_ref().map(|amount| &amount.column),
+        ];
+        let mut wanted: Vec<(String, bool)> = Vec::new();
+        let mut want = |name: &String, optional: bool| {
+            wanted.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+                wanted.push((name.clone(), optional));
+                wanted.len() - 1
+            })
+        };
+        let places = names.map(|name| name.map(|name| want(name, false)));
         let mut field_columns = Vec::new();
         for (place, field) in layout.fields.iter().enumerate() {
             for column in &field.columns {
-                let at = wanted.iter().position(|(known, _)| known == column).unwrap_or_else(|| {
-                    wanted.push((column.clone(), field.optional));
-                    wanted.len() - 1
-                });
-                field_columns.push((place, at));
+                let at = want(column, field.optional);
+                field_columns.extend(std::iter::repeat_n((place, at), 1 + usize::from(field.list)));
             }
         }
+        let keep = layout.keep.iter().filter_map(|keep| Some((field(&keep.field)?, keep.words.as_slice()))).collect();
         let threads = (0..rayon::current_num_threads() + 1).map(|_| Mutex::new(None)).collect();
-        Some(SpellReader { context, columns, layout, wanted, field_columns, threads })
+        Some(SpellReader { context, columns, layout, wanted, places, field_columns, keep, threads })
     }
 
     pub fn wanted(&self) -> &[(String, bool)] {
@@ -159,13 +182,20 @@ impl<'a> SpellReader<'a> {
                 characters: None,
                 leading_zeros_ignored: true,
                 null: null.to_vec(),
+                others_missing: false,
+                list: false,
+                dictionary: None,
+                entries: None,
                 values: BTreeMap::new(),
             };
             ValueReader::new(&field, &self.context.library.sensitive)
         };
+        let discharge = &c.discharge;
+        let submitted = c.submitted.as_ref().unwrap_or(discharge);
+        let days = [&c.admission, c.start.as_ref().unwrap_or(&c.admission), c.end.as_ref().unwrap_or(discharge)];
         Thread {
             people: PersonReader::default(),
-            days: [&c.admission, &c.start, &c.end, &c.discharge, &c.submitted].map(DayReader::new),
+            days: [days[0], days[1], days[2], discharge, submitted].map(DayReader::new),
             fields: self
                 .layout
                 .fields
@@ -173,6 +203,7 @@ impl<'a> SpellReader<'a> {
                 .map(|field| ValueReader::new(field, &self.context.library.sensitive))
                 .collect(),
             plain: [text(&c.order_null), text(&[]), text(&[])],
+            lists: self.field_columns.iter().map(|(field, _)| ListReader::new(&self.layout.fields[*field])).collect(),
             episodes: Vec::new(),
             cells: Vec::new(),
             counts: Counts::default(),
@@ -184,9 +215,14 @@ impl<'a> SpellReader<'a> {
         self.layout.fields.iter().position(|field| field.name == name)
     }
 
+    /// The field of the provider; whole spells may come without one.
+    fn provider_field(&self) -> Option<usize> {
+        self.field(self.columns.provider_field.as_deref()?)
+    }
+
     /// The code of a provider, from its number within a thread.
     fn provider_code(&self, thread: &Thread, number: ValueId) -> String {
-        let field = self.field(&self.columns.provider_field).expect("a layout of spells has a provider field");
+        let Some(field) = self.provider_field() else { return String::new() };
         String::from_utf8_lossy(&thread.fields[field].values.values[number as usize].0).into_owned()
     }
 
@@ -231,8 +267,12 @@ impl<'a> SpellReader<'a> {
         let parts = people_of(&episodes).into_par_iter().with_min_len(256).fold(
             || Part::new(&emitter),
             |mut part, range| {
-                for spell in spells_of(&episodes[range]) {
+                let spells: Vec<&[Episode]> = spells_of(&episodes[range]).collect();
+                for spell in &spells {
                     part.emit(&emitter, spell, &content);
+                }
+                if let Some(stream) = &emitter.continuous {
+                    part.emit_continuous(&emitter, stream, spells, &content);
                 }
                 part
             },
@@ -242,11 +282,14 @@ impl<'a> SpellReader<'a> {
     }
 }
 
+/// The order of an episode that has none.
+const NO_ORDER: i32 = u8::MAX as i32;
+
 /// What makes two rows copies of one episode comes first; then which copy is kept: the last.
 fn order_of(e: &Episode) -> impl Ord + use<> {
     (
         (e.person, e.start, e.end, e.order, e.provider, e.transit, e.admission, e.discharge),
-        (e.filled, e.submitted, e.key, e.goes_on),
+        (e.filled, e.submitted, e.key, e.goes_on, e.amount),
     )
 }
 
@@ -293,40 +336,99 @@ fn spells_of(episodes: &[Episode]) -> impl Iterator<Item = &[Episode]> {
     })
 }
 
+/// The episode that tells how a spell ended: the highest order that is recorded, then the last to end.
+///
+/// # Source
+/// Spell discharge fields come from the episode with the highest EPIORDER.
+fn last_of(spell: &[Episode]) -> &Episode {
+    let place = |episode: &&Episode| {
+        let order = if episode.order == NO_ORDER { i32::MIN } else { episode.order };
+        (order, episode.end, episode.start, episode.key)
+    };
+    spell.iter().max_by_key(place).expect("a spell has an episode")
+}
+
+/// The day of discharge, or the end of the last episode where none is recorded.
+fn discharge_of(spell: &[Episode]) -> i32 {
+    let last = last_of(spell);
+    if last.discharge == NO_DAY { last.end } else { last.discharge.max(spell[0].admission) }
+}
+
+/// Whether a spell goes on in the next one, of any provider.
+///
+/// # Source
+/// Continuous inpatient spell: the next begins within 3 days of the end of the one before, which ended in a transfer, or
+/// the next began with one.
+fn follows(before: &[Episode], next: &[Episode]) -> bool {
+    let last = last_of(before);
+    let is_transfer = matches!(last.transit, 1 | 2) || matches!(next[0].transit, 2 | 3);
+    is_transfer && next[0].start <= last.end + 3
+}
+
+/// Amounts added up, where there are any.
+fn total(amounts: impl Iterator<Item = i32>) -> i32 {
+    let known = amounts.filter(|amount| *amount != Event::NO_AMOUNT);
+    known.reduce(i32::saturating_add).unwrap_or(Event::NO_AMOUNT)
+}
+
 impl Thread {
     fn take(&mut self, reader: &SpellReader, batch: &Batch) -> Result<()> {
         self.counts.rows += batch.rows as u64;
-        let name = |column: usize| reader.wanted[column].0.as_str();
-        let column = |column: usize| batch.columns[column].as_ref().expect("required columns are there");
+        // The column of a part of an episode, and its name, where the layout has one.
+        let column = |part: usize| {
+            let place = reader.places[part]?;
+            Some((batch.columns[place].as_ref().expect("required columns are there"), reader.wanted[place].0.as_str()))
+        };
         let mut people = Vec::new();
-        self.people.read(column(PERSON), name(PERSON), reader.context.spine, |_| true, &mut people)?;
+        let (array, name) = column(PERSON).expect("every layout has a person");
+        self.people.read(array, name, reader.context.spine, |_| true, &mut people)?;
         let mut days = [const { Vec::new() }; 5];
-        for ((place, days), reader) in
+        for ((part, days), reader) in
             [ADMITTED, START, END, DISCHARGED, SUBMITTED].into_iter().zip(&mut days).zip(&mut self.days)
         {
-            reader.read(column(place), name(place), days)?;
+            match column(part) {
+                Some((array, name)) => reader.read(array, name, days)?,
+                None => days.resize(batch.rows, NO_DAY),
+            }
         }
         let mut plain = [const { Vec::new() }; 3];
-        for ((place, out), reader) in [ORDER, STATUS, RAW_DISCHARGE].into_iter().zip(&mut plain).zip(&mut self.plain) {
-            reader.read(column(place), name(place), out)?;
-        }
-        let mut keys = Vec::with_capacity(batch.rows);
-        let key_column = super::column::plain(column(KEY))?;
-        for_each_text(&key_column, name(KEY), |text| keys.push(text.map_or(0, key_number)))?;
-        let mut values = vec![Vec::new(); reader.field_columns.len()];
-        for ((field, place), out) in reader.field_columns.iter().zip(&mut values) {
-            match &batch.columns[*place] {
-                Some(array) => self.fields[*field].read(array, name(*place), out)?,
+        for ((part, out), reader) in [ORDER, STATUS, RAW_DISCHARGE].into_iter().zip(&mut plain).zip(&mut self.plain) {
+            match column(part) {
+                Some((array, name)) => reader.read(array, name, out)?,
                 None => out.resize(batch.rows, BLANK),
             }
         }
-        let provider = reader.field(&reader.columns.provider_field);
-        if let Some(providers) = reader.field_columns.iter().position(|(field, _)| Some(*field) == provider) {
-            for row in 0..batch.rows {
-                // A row reaches an extract when its episode is finished.
-                let (start, end) = (days[1][row], days[2][row]);
-                self.sent.count(reader.context.slots, values[providers][row], start, start.max(end));
+        let mut keys = Vec::with_capacity(batch.rows);
+        match column(KEY) {
+            Some((array, name)) => {
+                let array = super::column::plain(array)?;
+                for_each_text(&array, name, |text| keys.push(text.map_or(0, key_number)))?;
             }
+            None => keys.resize(batch.rows, 0),
+        }
+        let mut amounts = Vec::new();
+        match (column(AMOUNT), &reader.layout.amount) {
+            (Some((array, name)), Some(amount)) => {
+                self.counts.bad_amounts += super::column::read_amounts(array, amount.unit, name, &mut amounts)?;
+            }
+            _ => amounts.resize(batch.rows, Event::NO_AMOUNT),
+        }
+        let mut values = vec![Vec::new(); reader.field_columns.len()];
+        for (((field, place), out), list) in reader.field_columns.iter().zip(&mut values).zip(&mut self.lists) {
+            let name = &reader.wanted[*place].0;
+            match (&batch.columns[*place], list) {
+                (Some(array), Some(list)) => list.read(array, name, &mut self.fields[*field], out)?,
+                (Some(array), None) => self.fields[*field].read(array, name, out)?,
+                (None, _) => out.resize(batch.rows, BLANK),
+            }
+        }
+        let provider = reader.provider_field();
+        let providers = reader.field_columns.iter().position(|(field, _)| Some(*field) == provider);
+        for row in 0..batch.rows {
+            // A row reaches an extract when its episode is finished.
+            let (start, end) = (days[1][row], days[2][row]);
+            let provider = providers.map_or(BLANK, |providers| values[providers][row]);
+            self.sent.count(reader.context.slots, provider, start, start.max(end));
         }
         for row in 0..batch.rows {
             let dates = [0, 1, 2, 3, 4].map(|column| days[column][row]);
@@ -337,7 +439,7 @@ impl Thread {
                 people[row],
                 dates,
                 plain,
-                keys[row],
+                (keys[row], amounts[row]),
                 |column| values[column][row],
             );
         }
@@ -352,18 +454,21 @@ impl Thread {
         person: u32,
         [admission, start, end, discharge, submitted]: [i32; 5],
         [order, status, raw_discharge]: [ValueId; 3],
-        key: u64,
+        (key, amount): (u64, i32),
         value: impl Fn(usize) -> ValueId,
     ) {
         let c = reader.columns;
-        let name = |column: usize| reader.wanted[column].0.as_str();
+        let name = |part: usize| reader.places[part].map_or("", |place| reader.wanted[place].0.as_str());
         match person {
             UNKNOWN => return self.counts.drop_row(Rule::NotOnRegister),
             OPTED_OUT => return self.counts.drop_row(Rule::OptedOut),
             NOBODY => return self.counts.reject(file, row, name(PERSON), Rule::NoPerson),
             _ => {}
         }
-        if &*self.plain[1].values.values[status as usize].0 != c.finished.as_bytes() {
+        let is_finished =
+            c.status.is_none() || &*self.plain[1].values.values[status as usize].0 == c.finished.as_bytes();
+        // A spell without a discharge goes on: its row comes again when it has ended.
+        if !is_finished || (c.end.is_none() && end == NO_DAY) {
             return self.counts.drop_row(Rule::UnfinishedEpisode);
         }
         for (day, column) in [(admission, ADMITTED), (start, START), (end, END), (discharge, DISCHARGED)] {
@@ -381,18 +486,32 @@ impl Thread {
         let first_cell = self.cells.len();
         for (column, (field, place)) in reader.field_columns.iter().enumerate() {
             let cell = value(column);
+            if let Some(list) = &self.lists[column] {
+                // The column stands twice: once for the codes that come first, once for the others.
+                let comes_first = column == 0 || reader.field_columns[column - 1] != (*field, *place);
+                list.add(cell, comes_first, column as u16, &mut self.cells);
+                if comes_first {
+                    let (left_out, name) = (list.left_out(cell), &reader.layout.fields[*field].name);
+                    self.counts.leave_out(name, left_out.malformed, left_out.not_in_dictionary);
+                    self.counts.sensitive_codes += left_out.sensitive;
+                }
+                continue;
+            }
             match self.fields[*field].values.values[cell as usize].1 {
                 Reading::Value => self.cells.push(Cell { column: column as u16, value: cell }),
                 Reading::Blank => {}
                 Reading::Sensitive => self.counts.sensitive_codes += 1,
-                Reading::Malformed => {
-                    *self.counts.malformed.entry(reader.layout.fields[*field].name.clone()).or_default() += 1;
-                }
+                Reading::Malformed => self.counts.leave_out(&reader.layout.fields[*field].name, 1, 0),
+                Reading::NotInDictionary => self.counts.leave_out(&reader.layout.fields[*field].name, 0, 1),
                 Reading::Unknown => {
                     self.cells.truncate(first_cell);
-                    return self.counts.reject(file, row, name(*place), Rule::UnknownCode);
+                    return self.counts.reject(file, row, &reader.wanted[*place].0, Rule::UnknownCode);
                 }
             }
+        }
+        if reader.keep.iter().any(|(field, words)| !self.is_kept(reader, *field, words, first_cell)) {
+            self.cells.truncate(first_cell);
+            return self.counts.drop_row(Rule::NotOfThisKind);
         }
         let word = |field: &str| -> &[u8] {
             let Some(place) = reader.field(field) else { return &[] };
@@ -424,12 +543,16 @@ impl Thread {
             self.cells.truncate(first_cell);
             return self.counts.drop_row(Rule::AfterLastAsOf);
         }
-        let provider_field = reader.field(&c.provider_field);
+        let provider_field = reader.provider_field();
         let provider = self.cells[first_cell..]
             .iter()
             .find(|cell| Some(reader.field_columns[usize::from(cell.column)].0) == provider_field);
-        let Some(provider) = provider.map(|cell| cell.value) else {
-            return self.reject_at(first_cell, file, row, &c.provider_field, Rule::NoProvider);
+        let provider = match (provider, provider_field) {
+            (Some(cell), _) => cell.value,
+            (None, None) => BLANK,
+            (None, Some(field)) => {
+                return self.reject_at(first_cell, file, row, &reader.layout.fields[field].name, Rule::NoProvider);
+            }
         };
         let raw_discharge = &self.plain[2].values.values[raw_discharge as usize].0;
         let cells = (first_cell as u32, (self.cells.len() - first_cell) as u16);
@@ -438,7 +561,7 @@ impl Thread {
             provider,
             start,
             end,
-            order: order.unwrap_or(i32::from(u8::MAX)),
+            order: order.unwrap_or(NO_ORDER),
             transit,
             admission,
             discharge,
@@ -446,9 +569,18 @@ impl Thread {
             submitted,
             key,
             goes_on: c.unfinished_discharge.iter().any(|raw| raw.as_bytes() == &**raw_discharge),
+            amount,
             cells,
             thread: 0,
         });
+    }
+
+    /// Whether one of a row's values of a field is among the words.
+    fn is_kept(&self, reader: &SpellReader, field: usize, words: &[String], first_cell: usize) -> bool {
+        let of_field =
+            self.cells[first_cell..].iter().filter(|cell| reader.field_columns[usize::from(cell.column)].0 == field);
+        let values = &self.fields[field].values.values;
+        of_field.into_iter().any(|cell| words.iter().any(|word| word.as_bytes() == &*values[cell.value as usize].0))
     }
 
     fn reject_at(&mut self, first_cell: usize, file: usize, row: u64, column: &str, rule: Rule) {
@@ -486,7 +618,7 @@ impl FieldValues {
             all.sort();
             all.dedup();
         }
-        let provider = reader.field(&reader.columns.provider_field);
+        let provider = reader.provider_field();
         for thread in threads {
             let places: Vec<Vec<ValueId>> = thread
                 .fields
@@ -537,6 +669,7 @@ struct StreamEmitter {
 
 struct Emitter<'a> {
     admission: Option<StreamEmitter>,
+    continuous: Option<StreamEmitter>,
     episode: Option<StreamEmitter>,
     coded: Vec<CodedEmitter>,
     values: &'a FieldValues,
@@ -578,6 +711,7 @@ impl<'a> Emitter<'a> {
         });
         Emitter {
             admission: stream(ADMISSION),
+            continuous: stream(CONTINUOUS_SPELL),
             episode: stream(EPISODE),
             coded: coded.collect(),
             values,
@@ -651,21 +785,19 @@ impl Part {
 
     fn emit<'e>(&mut self, emitter: &Emitter, spell: &[Episode], content: &impl Fn(&Episode) -> &'e [Cell]) {
         let (first, person) = (&spell[0], spell[0].person);
-        let last = spell
-            .iter()
-            .max_by_key(|episode| (episode.end, episode.start, episode.order))
-            .expect("a spell has an episode");
         let day = first.admission;
-        let discharged = if last.discharge == NO_DAY { last.end } else { last.discharge.max(day) };
+        let discharged = discharge_of(spell);
         let stay = (discharged - day).clamp(0, i32::from(Event::OPEN) - 1) as u16;
         let known_after = |until: i32| (until - day).clamp(0, i32::from(u16::MAX)) as u16;
         let event = |concept, days, known_after| Event { day, concept, amount: Event::NO_AMOUNT, days, known_after };
+        let amount = total(spell.iter().map(|episode| episode.amount));
         let first_cells = content(first);
         if let Some(stream) = &emitter.admission {
             let cells = Cells { first: first_cells, own: first_cells, code: None };
             let concept = self.concept(emitter, stream, &cells);
             if concept != IRRELEVANT {
-                self.rows.push(Row { person, event: event(concept, stay, known_after(first.end)) });
+                let admission = event(concept, stay, known_after(first.end));
+                self.rows.push(Row { person, event: Event { amount, ..admission } });
             }
         }
         if let Some(stream) = &emitter.episode {
@@ -686,6 +818,36 @@ impl Part {
                 if concept != IRRELEVANT {
                     self.rows.push(Row { person, event: event(concept, 0, known_after(until)) });
                 }
+            }
+        }
+    }
+
+    /// One event for each continuous spell: what its first spell says, from its first day to the last discharge.
+    fn emit_continuous<'e>(
+        &mut self,
+        emitter: &Emitter,
+        stream: &StreamEmitter,
+        mut spells: Vec<&[Episode]>,
+        content: &impl Fn(&Episode) -> &'e [Cell],
+    ) {
+        let place = |spell: &[Episode]| (spell[0].admission, spell[0].start, last_of(spell).end, spell[0].key);
+        spells.sort_by(|one, two| place(one).cmp(&place(two)).then_with(|| content(&one[0]).cmp(content(&two[0]))));
+        for stay in spells.chunk_by(|before, next| follows(before, next)) {
+            let first = &stay[0][0];
+            let cells = Cells { first: content(first), own: content(first), code: None };
+            let concept = self.concept(emitter, stream, &cells);
+            if concept != IRRELEVANT {
+                let day = first.admission;
+                let discharged = stay.iter().map(|spell| discharge_of(spell)).max().expect("a stay has a spell");
+                let amounts = stay.iter().copied().flatten().map(|episode| episode.amount);
+                let event = Event {
+                    day,
+                    concept,
+                    amount: total(amounts),
+                    days: (discharged - day).clamp(0, i32::from(Event::OPEN) - 1) as u16,
+                    known_after: (first.end - day).clamp(0, i32::from(u16::MAX)) as u16,
+                };
+                self.rows.push(Row { person: first.person, event });
             }
         }
     }

@@ -256,6 +256,7 @@ impl<'a> Evaluator<'a> {
                 Micro::whole(seen.sum)
             }
             Take::MaxPerMonthOfDistinct { .. } => Micro::whole(seen.sum),
+            Take::Cost => in_pence(seen.sum),
             Take::WeightsOnce { .. } => Micro(seen.sum),
             Take::Sum => in_unit(planned, seen.sum),
             Take::Mean if seen.count == 0 => Micro::MISSING,
@@ -318,6 +319,11 @@ pub fn nothing_seen(take: &Take) -> Micro {
     }
 }
 
+/// Whole pence from sevenths of a penny, halves away from zero.
+pub fn in_pence(sevenths: i64) -> Micro {
+    Micro::whole(crate::number::divide_rounded(sevenths.into(), 7) as i64)
+}
+
 fn in_unit(planned: &PlannedMeasure, sum: i64) -> Micro {
     if planned.amount == AmountKind::Thousandths { Micro::thousandths(sum) } else { Micro::whole(sum) }
 }
@@ -348,6 +354,7 @@ fn act(operation: &Operation, event: &Event, as_of: Day, scratch: &mut Scratch) 
         Act::Count => seen.sum += 1,
         Act::Any => seen.sum = 1,
         Act::Days(window) => seen.sum += days_within(event, scratch.windows[window as usize]),
+        Act::Cost(window) => seen.sum += cost_within(event, scratch.windows[window as usize]),
         Act::Sum if event.amount != Event::NO_AMOUNT => {
             seen.sum += i64::from(event.amount);
             seen.count += 1;
@@ -418,6 +425,15 @@ fn stamp(known: &mut u64, round: u64) -> bool {
 }
 
 /// Days of the interval from its first day up to before its end, that lie in the window.
+/// What an interval costs between two days, both included, in sevenths of a penny.
+fn cost_within(event: &Event, (first, last): (i32, i32)) -> i64 {
+    match i64::from(event.amount) {
+        _ if event.amount == Event::NO_AMOUNT => 0,
+        once if once < 0 => -7 * once * i64::from((first..=last).contains(&event.day)),
+        weekly => weekly * days_within(event, (first, last)),
+    }
+}
+
 fn days_within(event: &Event, (first, last): (i32, i32)) -> i64 {
     let end = event.end_day().unwrap_or(i32::MAX);
     (i64::from(end.min(last.saturating_add(1))) - i64::from(event.day.max(first))).max(0)

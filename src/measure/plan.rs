@@ -333,6 +333,8 @@ pub enum Act {
     Any,
     /// Days of the interval that lie in the window with this number.
     Days(u32),
+    /// Cost a week times those days, in sevenths of a penny.
+    Cost(u32),
     Sum,
     Latest,
     LatestTwo,
@@ -450,6 +452,11 @@ impl Plan {
                 let counted = window(false, made);
                 let window = window_number(made, everything);
                 return push(Act::Days(counted), window, made);
+            }
+            Take::Cost => {
+                let counted = window(false, made);
+                let window = window_number(made, everything);
+                return push(Act::Cost(counted), window, made);
             }
             Take::Sum | Take::Mean => Act::Sum,
             Take::Latest => Act::Latest,

@@ -137,6 +137,14 @@ impl Slow<'_> {
                 let all = of(&measure.events, &|_| true);
                 Micro::whole(all.iter().map(|event| self.days_within(event, measure, reference, as_of)).sum())
             }
+            Take::Cost => {
+                let cost = |event: &&SlowEvent| match event.amount {
+                    Event::NO_AMOUNT => 0,
+                    once if once < 0 => -7 * i64::from(once) * i64::from(in_window(event)),
+                    weekly => i64::from(weekly) * self.days_within(event, measure, reference, as_of),
+                };
+                super::evaluate::in_pence(of(&measure.events, &|_| true).iter().map(cost).sum())
+            }
             Take::Open => {
                 Micro::flag(of(&measure.events, &|_| true).iter().any(|event| event.end() > i64::from(as_of.0)))
             }

@@ -465,6 +465,7 @@ impl<'a> Checker<'a> {
             Value::Count(events) => self.plain(events, Take::Count, place),
             Value::Any(events) => self.plain(events, Take::Any, place),
             Value::Days(events) => self.plain(events, Take::Days, place),
+            Value::Cost(events) => self.cost(events, place),
             Value::Sum(events) => self.with_amount(events, Take::Sum, place),
             Value::Mean(events) => self.with_amount(events, Take::Mean, place),
             Value::Latest(events) => self.with_amount(events, Take::Latest, place),
@@ -503,9 +504,20 @@ impl<'a> Checker<'a> {
         Measure { events, window, before, amount, take }
     }
 
+    fn cost(&mut self, spec: &spec::Events, place: usize) -> Measure {
+        let kind = self.streams.streams.get(&spec.of).map(|stream| stream.amount);
+        if kind.is_some_and(|kind| kind != AmountKind::PencePerWeek) {
+            self.problem(Some(place), format!("stream \"{}\" has no cost a week; take the sum of amounts", spec.of));
+        }
+        self.plain(spec, Take::Cost, place)
+    }
+
     fn with_amount(&mut self, spec: &spec::Events, take: Take, place: usize) -> Measure {
         if self.streams.streams.get(&spec.of).is_some_and(|stream| stream.amount == AmountKind::None) {
             self.problem(Some(place), format!("stream \"{}\" has no amount", spec.of));
+        }
+        if self.streams.streams.get(&spec.of).is_some_and(|stream| stream.amount == AmountKind::PencePerWeek) {
+            self.problem(Some(place), format!("stream \"{}\" has a cost a week; take the cost", spec.of));
         }
         self.plain(spec, take, place)
     }

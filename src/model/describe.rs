@@ -294,6 +294,7 @@ pub fn measure_in_words(measure: &Measure) -> String {
         Take::Count => format!("number of {what}{amount}, {when}"),
         Take::Any => format!("1 where there is any {what}{amount}, {when}"),
         Take::Days => format!("days of {what}, {when}"),
+        Take::Cost => format!("cost in pence of {what}, by the days of it that lie in the window, {when}"),
         Take::Sum => format!("sum of amounts of {what}{amount}, {when}"),
         Take::Mean => format!("mean amount of {what}{amount}, {when}"),
         Take::Latest => format!("latest amount of {what}{amount}, {when}"),

@@ -202,6 +202,8 @@ pub enum Take {
     Count,
     Any,
     Days,
+    /// Cost a week by days in the window; what is paid once, on its first day.
+    Cost,
     Sum,
     Mean,
     Latest,

@@ -456,6 +456,8 @@ pub enum Value {
     Any(Events),
     /// Days of stay or of service that lie in the window.
     Days(Events),
+    /// What intervals cost in the window, in pence: their cost a week by the days that lie in it.
+    Cost(Events),
     /// Amounts added up.
     Sum(Events),
     /// Amounts added up, over their number; missing where there are none.

@@ -152,9 +152,13 @@ pub struct SourceQuality {
     /// Of the rows that some model asks about: the others are not looked at closely enough to break a rule.
     pub rejected_share: f64,
     pub malformed_codes: BTreeMap<String, u64>,
+    /// Cells whose number its dictionary lacks, by field.
+    pub codes_not_in_dictionary: BTreeMap<String, u64>,
     /// Values that were not recorded and are taken as a default, such as the start of a registration.
     pub defaulted: BTreeMap<String, u64>,
     pub bad_amounts: u64,
+    /// Of rows that are used: services that go on, entries recorded before their day, registrations that overlap.
+    pub noted: BTreeMap<&'static str, u64>,
     /// Codes on the list of sensitive codes, in rows that were kept without them.
     pub sensitive_codes: u64,
 }
@@ -182,8 +186,10 @@ impl SourceQuality {
             rejected: counts.rejected(),
             rejected_share: share(counts.rejected(), counts.rows - counts.of(Rule::NotAskedFor)),
             malformed_codes: counts.malformed.clone(),
+            codes_not_in_dictionary: counts.not_in_dictionary.clone(),
             defaulted: counts.defaulted.clone(),
             bad_amounts: counts.bad_amounts,
+            noted: counts.noted.clone(),
             sensitive_codes: counts.sensitive_codes,
         }
     }

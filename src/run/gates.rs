@@ -174,6 +174,12 @@ impl Gatekeeper<'_> {
             );
             judge(Gate::MalformedCodesShare, &format!("{name}/{field}"), malformed, words);
         }
+        for (field, lacking) in &source.codes_not_in_dictionary {
+            let lacking = share(*lacking, rows);
+            let words =
+                format!("source \"{name}\": a share of {lacking:.4} of rows has a {field} that its dictionary lacks");
+            judge(Gate::CodesNotInDictionaryShare, &format!("{name}/{field}"), lacking, words);
+        }
         self.rows_of_many(source, input, counts, judged);
         if !self.prepared.sources.iter().any(|of| of.name == *name) {
             return;

@@ -15,12 +15,14 @@ use crate::cohort::decisions::Decision;
 use crate::day::Day;
 use crate::event::Streams;
 use crate::gate::Allowance;
+use crate::ingest::dictionary::DictionaryInput;
 use crate::ingest::events::Context;
 use crate::ingest::files::{self, InputFile};
 use crate::ingest::identifiers;
 use crate::ingest::layout::{Builds, CsvSettings, LayoutFile};
 use crate::ingest::months::Slots;
 use crate::ingest::opt_out_codes;
+use crate::ingest::parts::PartReader;
 use crate::ingest::register::{OptOutReader, PracticeReader, RegisterReader};
 use crate::ingest::{self, Input, SourceReader};
 use crate::measure::plan::Plan;
@@ -44,6 +46,8 @@ pub struct Prepared {
     pub(super) decisions: Vec<Decision>,
     pub(super) recipients: Recipients,
     pub register: Input,
+    /// Files that add registrations or deaths to it.
+    pub register_parts: Vec<Input>,
     pub opt_outs: Option<Input>,
     pub practices: Option<Input>,
     pub sources: Vec<Input>,
@@ -93,6 +97,17 @@ pub fn prepare_changed(
         settings.register.csv.as_ref(),
         &[Builds::Register],
     );
+    let parts = [Builds::Registrations, Builds::Deaths];
+    let register_parts: Vec<Input> = settings
+        .register
+        .with
+        .iter()
+        .filter_map(|part| {
+            let name = format!("register, {}", part.layout);
+            preparing.input(&name, &part.layout, &part.files, part.csv.as_ref(), &parts)
+        })
+        .collect();
+    preparing.check_parts(register.as_ref(), &register_parts);
     let opt_outs = settings
         .opt_outs
         .layout
@@ -105,7 +120,10 @@ pub fn prepare_changed(
     let sources: Vec<Input> = settings
         .sources
         .iter()
-        .filter_map(|source| preparing.input(&source.name, &source.layout, &source.files, source.csv.as_ref(), &events))
+        .filter_map(|source| {
+            let input = preparing.input(&source.name, &source.layout, &source.files, source.csv.as_ref(), &events)?;
+            Some(preparing.with_dictionaries(input, &source.dictionaries))
+        })
         .collect();
     let streams = all_streams(&library, &preparing.layouts);
     let models = preparing.models(&streams);
@@ -116,7 +134,8 @@ pub fn prepare_changed(
         problems.extend(faults);
         Recipients::default()
     });
-    let inputs: Vec<&Input> = register.iter().chain(&opt_outs).chain(&practices).chain(&sources).collect();
+    let inputs: Vec<&Input> =
+        register.iter().chain(&register_parts).chain(&opt_outs).chain(&practices).chain(&sources).collect();
     problems.extend(files_read_twice(&inputs));
     let mut data_problems = std::mem::take(&mut preparing.data_problems);
     let decisions = read_decisions(&settings, &cohorts.cohorts);
@@ -142,6 +161,7 @@ pub fn prepare_changed(
         decisions: decisions.decisions,
         recipients,
         register,
+        register_parts,
         opt_outs,
         practices,
         sources,
@@ -176,22 +196,35 @@ fn unfinished_folders(inputs: &[&Input]) -> Vec<String> {
     unfinished.map(what).collect()
 }
 
-/// A file that two sources read would count twice.
+/// A file that two sources read would count twice, unless each takes other streams from it.
 fn files_read_twice(inputs: &[&Input]) -> Vec<Problem> {
-    let mut known: BTreeMap<PathBuf, &str> = BTreeMap::new();
+    let mut known: BTreeMap<PathBuf, Vec<&Input>> = BTreeMap::new();
     let mut problems = Vec::new();
     for input in inputs {
         for file in &input.files {
             let path = std::fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
-            if let Some(other) = known.insert(path, &input.name) {
+            let readers = known.entry(path).or_default();
+            if let Some(other) = readers.iter().find(|other| is_counted_twice(other, input)) {
                 problems.push(plain(format!(
-                    "{} is read by source \"{other}\" and by source \"{}\"; its rows would count twice",
-                    file.name, input.name
+                    "{} is read by source \"{}\" and by source \"{}\"; its rows would count twice",
+                    file.name, other.name, input.name
                 )));
             }
+            readers.push(input);
         }
     }
     problems
+}
+
+/// Whether two inputs make the same kind of thing of a row.
+fn is_counted_twice(one: &Input, two: &Input) -> bool {
+    let streams = |input: &Input| {
+        let mut streams = Streams::default();
+        input.layout.add_streams(&mut streams);
+        streams.streams.into_keys().collect::<BTreeSet<String>>()
+    };
+    let (one, two) = (streams(one), streams(two));
+    one.is_empty() || two.is_empty() || !one.is_disjoint(&two)
 }
 
 fn plain(what: String) -> Problem {
@@ -253,7 +286,51 @@ impl Preparing<'_> {
             return None;
         }
         let dialect = ingest::dialect(csv.unwrap_or(&layout.csv));
-        Some(Input { name: name.to_owned(), layout, files, dialect })
+        Some(Input { name: name.to_owned(), layout, files, dialect, dictionaries: Vec::new() })
+    }
+
+    /// A register whose layout has no registrations gets them from elsewhere, or nobody is registered.
+    fn check_parts(&mut self, register: Option<&Input>, parts: &[Input]) {
+        let of_its_own = register.and_then(|input| input.layout.register.as_ref());
+        let has_registrations = of_its_own.is_none_or(|register| register.registration_start.is_some())
+            || parts.iter().any(|part| part.layout.layout.builds == Builds::Registrations);
+        if let (Some(register), false) = (register, has_registrations) {
+            self.problem(format!(
+                "layout \"{}\" has no registrations; name their files under [[register.with]]",
+                register.layout.layout.id
+            ));
+        }
+    }
+
+    /// The input with the files of its dictionaries; without those that a run may do without, and their fields.
+    fn with_dictionaries(&mut self, mut input: Input, files: &BTreeMap<String, Vec<String>>) -> Input {
+        let (id, name) = (input.layout.layout.id.clone(), input.name.clone());
+        let tables = std::mem::take(&mut input.layout.dictionaries);
+        let known: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        for given in files.keys().filter(|given| !known.contains(&given.as_str())) {
+            let near = nearest(given, known.iter().copied());
+            self.problem(format!("source \"{name}\": layout \"{id}\" has no dictionary \"{given}\"{near}"));
+        }
+        for table in &tables {
+            match files.get(&table.name) {
+                Some(patterns) => match files::find(&self.settings.base, patterns) {
+                    Ok(found) => input.dictionaries.push(DictionaryInput::new(table, &input.layout, found)),
+                    Err(problems) => {
+                        let what = |what| format!("source \"{name}\", dictionary \"{}\": {what}", table.name);
+                        self.data_problems.extend(problems.into_iter().map(what));
+                    }
+                },
+                None if table.optional => {
+                    input.layout.fields.retain(|field| field.dictionary.as_ref() != Some(&table.name));
+                }
+                None => self.problem(format!(
+                    "source \"{name}\": layout \"{id}\" needs the dictionary \"{0}\" ({1} to {2}); write dictionaries = {{ {0} = [\"FILE\"] }}",
+                    table.name, table.key, table.code
+                )),
+            }
+        }
+        input.layout.dictionaries = tables;
+        input
     }
 
     fn layout(&mut self, source: &str, id: &str) -> Option<LayoutFile> {
@@ -411,7 +488,8 @@ impl Prepared {
 
     /// All inputs, the small tables first.
     pub fn inputs(&self) -> impl Iterator<Item = &Input> {
-        std::iter::once(&self.register).chain(&self.opt_outs).chain(&self.practices).chain(&self.sources)
+        let register = std::iter::once(&self.register).chain(&self.register_parts);
+        register.chain(&self.opt_outs).chain(&self.practices).chain(&self.sources)
     }
 
     pub(super) fn check_headers(&self) -> Result<(), Vec<String>> {
@@ -424,6 +502,19 @@ impl Prepared {
                 }
                 Err(error) => problems.push(format!("source \"{}\": {error:#}", input.name)),
             }
+        }
+        for (input, dictionary) in
+            self.sources.iter().flat_map(|input| input.dictionaries.iter().map(move |dictionary| (input, dictionary)))
+        {
+            let table = Input {
+                name: format!("{}, dictionary {}", input.name, dictionary.table.name),
+                layout: input.layout.clone(),
+                files: dictionary.files.clone(),
+                dialect: dictionary.dialect,
+                dictionaries: Vec::new(),
+            };
+            let wanted = dictionary.wanted();
+            problems.extend(table.files.iter().filter_map(|file| header_problem(&table, file, &wanted)));
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
@@ -445,6 +536,7 @@ impl Prepared {
         };
         Ok(match input.layout.layout.builds {
             Builds::Register => RegisterReader::new(&input.layout)?.wanted().to_vec(),
+            Builds::Registrations | Builds::Deaths => PartReader::new(&input.layout)?.wanted().to_vec(),
             Builds::OptOuts => OptOutReader::new(&input.layout).wanted().to_vec(),
             Builds::Practices => PracticeReader::new(&input.layout).wanted().to_vec(),
             _ => SourceReader::new(context, &input.layout)?.map_or(Vec::new(), |reader| reader.wanted().to_vec()),

@@ -7,10 +7,12 @@ use rayon::prelude::*;
 
 use super::Prepared;
 use crate::ingest::counts::{Counts, Rule};
+use crate::ingest::dictionary::with_dictionaries;
 use crate::ingest::events::{Context, Finished};
 use crate::ingest::files::{self, InputFile};
 use crate::ingest::identifiers;
 use crate::ingest::opt_out_codes;
+use crate::ingest::parts::{PartReader, Parts};
 use crate::ingest::register::{OptOutReader, PracticeReader, Practices, Register, RegisterReader};
 use crate::ingest::{self, Input, Linked, SourceReader};
 use crate::measure::plan::Plan;
@@ -46,6 +48,8 @@ pub struct People {
     pub spine: Spine,
     pub practices: Practices,
     pub register_counts: Counts,
+    /// Of the files that add to the register, in the order of the settings.
+    pub part_counts: Vec<Counts>,
     pub opt_out_counts: Counts,
     pub practice_counts: Counts,
     /// People on the list of those who opted out.
@@ -85,8 +89,17 @@ pub fn read_people(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Resul
     }
     let reader = RegisterReader::new(&prepared.register.layout)?;
     ingest::read_all(&prepared.register, reader.wanted(), &|batch| reader.take(batch), advance)?;
-    let Register { spine, counts: register_counts, rows_of_people, opted_out } = reader.finish(&opted_out_keys)?;
+    let mut readers = Vec::new();
+    for input in &prepared.register_parts {
+        let reader = PartReader::new(&input.layout)?;
+        ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
+        readers.push(reader);
+    }
+    let parts = Parts::new(readers);
+    let Register { spine, counts: register_counts, rows_of_people, opted_out } =
+        reader.finish(&opted_out_keys, &parts)?;
     check_identifiers(prepared, &spine)?;
+    let part_counts = parts.counts(&spine);
     let mut practices = Practices::default();
     if let Some(input) = &prepared.practices {
         let reader = PracticeReader::new(&input.layout);
@@ -97,6 +110,7 @@ pub fn read_people(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Resul
         spine,
         practices,
         register_counts,
+        part_counts,
         opt_out_counts,
         practice_counts,
         opted_out,
@@ -172,7 +186,8 @@ fn read_sources(
 }
 
 fn read_source(input: &Input, context: Context, advance: &(dyn Fn(u64) + Sync)) -> Result<Finished> {
-    match SourceReader::new(context, &input.layout)? {
+    let layout = with_dictionaries(input)?;
+    match SourceReader::new(context, &layout)? {
         Some(reader) => {
             ingest::read_all(input, reader.wanted(), &|batch| reader.take(batch), advance)?;
             Ok(reader.finish())
@@ -189,8 +204,13 @@ pub(super) fn binary_sha256() -> String {
 }
 
 pub(super) fn hash_inputs(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Result<Vec<InputLine>> {
-    let files: Vec<(&Input, &InputFile)> =
-        prepared.inputs().flat_map(|input| input.files.iter().map(move |file| (input, file))).collect();
+    let files: Vec<(&Input, &InputFile)> = prepared
+        .inputs()
+        .flat_map(|input| {
+            let of_dictionaries = input.dictionaries.iter().flat_map(|dictionary| &dictionary.files);
+            input.files.iter().chain(of_dictionaries).map(move |file| (input, file))
+        })
+        .collect();
     files
         .into_par_iter()
         .map(|(input, file)| {
@@ -211,6 +231,7 @@ pub(super) fn hash_inputs(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -
 pub(super) fn counted<'a>(prepared: &'a Prepared, loaded: &'a Loaded) -> Vec<(&'a Input, &'a Counts)> {
     let Loaded { people, linked, .. } = loaded;
     let mut counted = vec![(&prepared.register, &people.register_counts)];
+    counted.extend(prepared.register_parts.iter().zip(&people.part_counts));
     counted.extend(prepared.opt_outs.iter().map(|input| (input, &people.opt_out_counts)));
     counted.extend(prepared.practices.iter().map(|input| (input, &people.practice_counts)));
     counted.extend(prepared.sources.iter().zip(&linked.counts));

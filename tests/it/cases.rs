@@ -5,6 +5,7 @@
 //!   settings follows from the files that are there. Of several days each is run alone.
 //! - `register.csv`, `opt_outs.csv`, `practices.csv` and sources such as `hes_apc_2015.csv` are named for their layout
 //!   and hold only the columns that matter; the runner adds the layout's other columns, empty.
+//!   A code dictionary is `dictionary_<name>.csv`.
 //! - `models/` is laid over the shipped models. `edits.csv` makes files of shipped ones: `shipped` with `from` replaced by
 //!   `to` is `becomes`.
 //! - `expected.csv` has `person,column,value`, with `as_of` in front where there are several days. A decimal is compared
@@ -86,20 +87,25 @@ fn lay_out(case: &Path, head: &str, layouts: &BTreeMap<String, LayoutFile>, work
     let mut inputs: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (name, bytes) in files_under(case) {
         let is_table = name.ends_with(".csv") && !name.contains('/');
-        if !is_table || ["expected.csv", "edits.csv"].contains(&name.as_str()) {
+        if !is_table || name.starts_with("dictionary_") || ["expected.csv", "edits.csv"].contains(&name.as_str()) {
             continue;
         }
         // The longest id, where one begins with another.
         let layout = layouts.keys().filter(|id| name.starts_with(id.as_str())).max_by_key(|id| id.len());
         let layout = layout.unwrap_or_else(|| panic!("{}: {name} is named for no layout", case.display()));
-        write(&work.join(&name), widened(&bytes, &columns_of(&layouts[layout])));
+        let bytes = widened(&bytes, &columns_of(&layouts[layout]));
+        write(&work.join(&name), delimited(&bytes, &layouts[layout]));
         inputs.entry(layout).or_default().push(name);
     }
     let mut settings = format!("format = 1\nout = \"out\"\n{head}\n");
+    let mut parts = String::new();
     if !inputs.contains_key("opt_outs") {
         settings.push_str("[opt_outs]\napplied_upstream = \"nobody of this case opted out\"\n");
     }
-    for (layout, files) in inputs {
+    for (layout, files) in inputs.iter().filter(|(layout, _)| is_part(&layouts[**layout])) {
+        parts.push_str(&format!("[[register.with]]\nlayout = \"{layout}\"\nfiles = {files:?}\n"));
+    }
+    for (layout, files) in inputs.into_iter().filter(|(layout, _)| !is_part(&layouts[*layout])) {
         let table = match layouts[layout].layout.builds {
             Builds::Register => "[register]".to_owned(),
             Builds::OptOuts => "[opt_outs]".to_owned(),
@@ -107,8 +113,25 @@ fn lay_out(case: &Path, head: &str, layouts: &BTreeMap<String, LayoutFile>, work
             _ => format!("[[source]]\nname = \"{layout}\""),
         };
         settings.push_str(&format!("{table}\nlayout = \"{layout}\"\nfiles = {files:?}\n"));
+        let mut dictionaries = Vec::new();
+        for dictionary in &layouts[layout].dictionaries {
+            let file = format!("dictionary_{}.csv", dictionary.name);
+            if case.join(&file).exists() {
+                let bytes = fs::read(case.join(&file)).unwrap();
+                write(&work.join(&file), delimited(&bytes, &layouts[layout]));
+                dictionaries.push(format!("{} = [\"{file}\"]", dictionary.name));
+            }
+        }
+        if !dictionaries.is_empty() {
+            settings.push_str(&format!("dictionaries = {{ {} }}\n", dictionaries.join(", ")));
+        }
     }
-    settings
+    settings + &parts
+}
+
+/// Whether a layout's files add to a register.
+fn is_part(layout: &LayoutFile) -> bool {
+    matches!(layout.layout.builds, Builds::Registrations | Builds::Deaths)
 }
 
 /// Every column that a layout names.
@@ -116,21 +139,31 @@ pub fn columns_of(layout: &LayoutFile) -> BTreeSet<&str> {
     let mut columns = BTreeSet::from([layout.person.column.as_str()]);
     columns.extend([&layout.day, &layout.recorded, &layout.end].into_iter().flatten().map(|day| day.column.as_str()));
     columns.extend(layout.amount.iter().map(|amount| amount.column.as_str()));
+    let weekly = layout.amount.iter().filter_map(|amount| amount.weekly.as_ref());
+    columns.extend(weekly.flat_map(|weekly| [weekly.frequency.as_str(), weekly.planned.as_str()]));
     columns.extend(layout.fields.iter().flat_map(|field| field.columns.iter().map(String::as_str)));
     if let Some(duplicates) = &layout.duplicates {
         columns.extend(duplicates.columns.iter().map(String::as_str));
+        columns.extend(duplicates.near.iter().map(|near| near.column.as_str()));
         columns.extend(duplicates.newest.iter().map(|day| day.column.as_str()));
+    }
+    if let Some(registration) = &layout.registration {
+        columns.insert(&registration.start.column);
+        columns.extend(registration.end.iter().map(|end| end.column.as_str()));
+        columns.extend(registration.practice.as_deref());
     }
     if let Some(register) = &layout.register {
         columns.extend([register.sex.as_str(), register.practice.as_str()]);
         let days = [&register.birth_month, &register.registration_start, &register.registration_end, &register.death];
-        columns.extend(days.map(|day| day.column.as_str()));
+        columns.extend(days.into_iter().flatten().map(|day| day.column.as_str()));
+        columns.extend(register.birth.iter().flat_map(|birth| [birth.year.as_str(), birth.month.as_str()]));
         columns.extend(register.area.as_deref());
         columns.extend(register.words.values().chain(register.numbers.values()).map(String::as_str));
     }
     if let Some(episode) = &layout.episode {
-        columns.extend([episode.order.as_str(), episode.status.as_str(), episode.key.as_str()]);
-        let days = [&episode.admission, &episode.start, &episode.end, &episode.discharge, &episode.submitted];
+        columns.extend([&episode.order, &episode.status, &episode.key].into_iter().flatten().map(String::as_str));
+        let days = [&episode.start, &episode.end, &episode.submitted].into_iter().flatten();
+        let days = days.chain([&episode.admission, &episode.discharge]);
         columns.extend(days.map(|day| day.column.as_str()));
     }
     columns
@@ -150,6 +183,15 @@ pub fn widened(bytes: &[u8], columns: &BTreeSet<&str>) -> Vec<u8> {
         record.extend(lacking.iter().map(|_| ""));
         writer.write_record(&record).unwrap();
     }
+    writer.into_inner().unwrap()
+}
+
+/// A CSV with the layout's delimiter.
+fn delimited(bytes: &[u8], layout: &LayoutFile) -> Vec<u8> {
+    let delimiter = layout.csv.delimiter.as_bytes()[0];
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
+    let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
+    reader.records().for_each(|record| writer.write_record(&record.unwrap()).unwrap());
     writer.into_inner().unwrap()
 }
 
@@ -224,6 +266,8 @@ impl Published {
         let count = match what {
             "rows" | "used" | "rejected" => &counts[what],
             "malformed" => return counts["malformed_codes"].to_string(),
+            what if what.starts_with("noted ") => &counts["noted"][&what[6..]],
+            what if what.starts_with("not_in_dictionary ") => &counts["codes_not_in_dictionary"][&what[18..]],
             rule => &counts["dropped"][rule]["rows"],
         };
         count.as_u64().unwrap_or(0).to_string()
