@@ -83,7 +83,7 @@ impl Card {
     pub fn open_items(&mut self) {
         self.section("Left to people");
         self.line(
-            "Items 2 to 4 (abstract, background, objectives), 13 (class imbalance), 17 to 19 (ethics, open science, \
+            "Items 2 and 4 (abstract, objectives), 13 (class imbalance), 17 to 19 (ethics, open science, \
              involvement of patients and the public) and 25 to 27 (interpretation, limits, use in care) are for whoever \
              answers for the model's use.",
         );
