@@ -19,7 +19,7 @@ use riskstrat::day::Day;
 use riskstrat::model::library::Library;
 use riskstrat::output::OutputFile;
 use riskstrat::output::lists::{Cells, ListColumn, Shown, Table, file_name, parts};
-use riskstrat::output::publish::{Stage, publish};
+use riskstrat::output::publish::{Folder, publish};
 use riskstrat::output::workbook::workbook;
 use riskstrat::person::WordColumn;
 
@@ -46,7 +46,8 @@ fn main() {
     let published = made_up(people);
     let folder = tempfile::tempdir().expect("a folder to write to");
     let whole = Instant::now();
-    let stage = Stage::open(folder.path(), "2016-04-01").expect("a staging folder");
+    let out = Folder::open(folder.path()).expect("a folder to publish in");
+    let stage = out.stage("2016-04-01").expect("a staging folder");
     for id in COHORTS {
         let start = Instant::now();
         let file = &library.cohorts[id];
@@ -57,7 +58,7 @@ fn main() {
         let seconds = start.elapsed().as_secs_f64();
         println!("{id:<28} {rows:>8} rows {:>5} files {:>6.1} MB {seconds:>6.2} s", files.len(), bytes as f64 / 1e6);
     }
-    publish(vec![stage]).expect("the files are published");
+    publish(&out, vec![stage]).expect("the files are published");
     let seconds = whole.elapsed().as_secs_f64();
     println!(
         "{people} people, {PRACTICES} practices, {} cohorts: {seconds:.1} s on {} threads",

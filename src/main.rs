@@ -11,6 +11,7 @@ mod print;
 
 mod bars;
 mod commands;
+mod fault;
 mod report;
 
 /// Batches and buffers come and go on every thread; the system allocator gives their pages back each time.
@@ -26,9 +27,14 @@ fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     }
-    match commands::command(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
+    fault::keep_quiet();
+    match std::panic::catch_unwind(|| commands::command(&cli)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Err(_) => {
+            eprintln!("{}", fault::last());
+            ExitCode::from(1)
+        }
+        Ok(Err(failure)) => {
             eprintln!("{failure}");
             ExitCode::from(failure.exit_code())
         }

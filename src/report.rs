@@ -29,6 +29,7 @@ pub fn grouped(number: u64) -> String {
 pub fn in_words(report: &Report, shows_people: bool) -> String {
     let mut text = String::new();
     let out = &mut text;
+    report.recovered.iter().for_each(|what| line(out, format!("note: {what}")));
     line(
         out,
         format!(

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::day::Day;
 use crate::output::OutputFile;
 use crate::output::figures::Figure;
-use crate::output::publish::{Stage, publish};
+use crate::output::publish::{Folder, publish};
 use crate::run::{BackCast, Failure, Progress};
 use validate::{Options, check_classes};
 
@@ -62,11 +62,12 @@ pub fn validate_all(
 
 /// Publishes folders of files, all or none.
 pub fn publish_all(out: &Path, folders: Vec<(String, Vec<OutputFile>)>) -> Result<Vec<PathBuf>, Failure> {
+    let folder = Folder::open(out).map_err(Failure::Output)?;
     let mut stages = Vec::new();
     for (name, files) in &folders {
-        let stage = Stage::open(out, name).map_err(Failure::Output)?;
+        let stage = folder.stage(name).map_err(Failure::Output)?;
         stage.write(files).map_err(Failure::Output)?;
         stages.push(stage);
     }
-    publish(stages).map_err(Failure::Output)
+    publish(&folder, stages).map_err(Failure::Output)
 }

@@ -35,7 +35,7 @@ use crate::model::Problem;
 use crate::output::last::LastRun;
 use crate::output::lists::Glimpse;
 use crate::output::manifest::{CohortLine, ModelLine, SourceQuality};
-use crate::output::publish::{Stage, publish};
+use crate::output::publish::{Folder, Stage, publish};
 use gates::{Gatekeeper, breaches_in_words, count, let_through, let_through_in_words, not_needed};
 use last::LastLists;
 use past::Past;
@@ -101,6 +101,8 @@ impl Progress for Silent {
 #[derive(Debug)]
 pub struct Report {
     pub published: Vec<PathBuf>,
+    /// What an earlier run that was stopped had left behind, and what was done about it.
+    pub recovered: Vec<String>,
     pub people: u64,
     pub opted_out: u64,
     pub opted_out_by_code: u64,
@@ -149,8 +151,9 @@ pub fn run(prepared: &Prepared, progress: &dyn Progress) -> Result<Report, Failu
     let mut clock = Clock { progress, stages: Vec::new() };
     let advance = |units| progress.advance(units);
     let out = prepared.settings.out_folder();
-    let stages =
-        prepared.settings.as_of.0.iter().map(|day| Stage::open(&out, &day.to_string()).map(|stage| (*day, stage)));
+    let folder = Folder::open(&out).map_err(Failure::Output)?;
+    let days = prepared.settings.as_of.0.iter();
+    let stages = days.map(|day| folder.stage(&day.to_string()).map(|stage| (*day, stage)));
     let stages: Vec<(Day, Stage)> = stages.collect::<Result<_>>().map_err(Failure::Output)?;
     let abandon = |stages: Vec<(Day, Stage)>, failure| {
         stages.into_iter().for_each(|(_, stage)| stage.abandon());
@@ -160,7 +163,8 @@ pub fn run(prepared: &Prepared, progress: &dyn Progress) -> Result<Report, Failu
         Ok(mut report) => {
             clock.stage("publish", 0);
             let stages = stages.into_iter().map(|(_, stage)| stage).collect();
-            report.published = publish(stages).map_err(Failure::Output)?;
+            report.published = publish(&folder, stages).map_err(Failure::Output)?;
+            report.recovered = folder.recovered;
             report.timings = clock.timings();
             Ok(report)
         }
@@ -238,6 +242,7 @@ fn make(
     }
     Ok(Report {
         published: Vec::new(),
+        recovered: Vec::new(),
         people: loaded.people.spine.people() as u64,
         opted_out: loaded.people.opted_out,
         opted_out_by_code: loaded.people.opted_out_by_code,
