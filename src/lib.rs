@@ -39,5 +39,6 @@ pub mod run;
 pub mod explain;
 
 pub mod appraisal;
+pub mod probes;
 
 pub mod cli;

@@ -25,8 +25,12 @@ use super::layout::Encoding;
 
 /// A record longer than this is taken for one whose closing quote is missing; it bounds the memory too.
 const RECORD_BYTES_MAX: usize = 16 << 20;
+/// A header with more columns than this is taken for one with another delimiter or line end; it bounds the memory too.
+const COLUMNS_MAX: usize = 20_000;
 /// How many bytes are looked at one by one before a vector search.
 const NEAR_BYTES: usize = 16;
+/// How many rows a batch that follows an empty line has room for at first.
+const ROOM_AFTER_EMPTY_LINE: usize = 256;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 pub(super) fn header(file: &InputFile, dialect: &CsvDialect) -> Result<Vec<String>> {
@@ -93,7 +97,32 @@ pub(super) fn read<'a>(task: &'a Task<'a>, file: usize, scope: &Scope<'a>) {
 fn share_out<'a>(task: &'a Task<'a>, file: usize, scope: &Scope<'a>, row: &mut u64) -> Result<()> {
     let input = &task.files[file];
     input.check_unchanged()?;
-    let mut blocks = Blocks::open(input, task.dialect, task.progress, &task.spare)?;
+    let blocks = Blocks::open(input, task.dialect, task.progress, &task.spare)?;
+    share_out_blocks(task, file, blocks, scope, row)?;
+    input.check_unchanged()
+}
+
+/// Delivers the rows of one file that lies in memory.
+pub(super) fn read_bytes<'a>(task: &'a Task<'a>, bytes: &'a [u8], scope: &Scope<'a>) {
+    let mut row = 0;
+    let blocks = Blocks::over(&task.files[0], task.dialect, bytes, &task.spare);
+    if let Err(error) = blocks.and_then(|blocks| share_out_blocks(task, 0, blocks, scope, &mut row)) {
+        task.failure.note((0, row), error);
+    }
+}
+
+/// The names of the columns of a file that lies in memory.
+pub(super) fn header_of(file: &InputFile, bytes: &[u8], dialect: &CsvDialect) -> Result<Vec<String>> {
+    Ok(Blocks::over(file, dialect, bytes, &Mutex::default())?.header)
+}
+
+fn share_out_blocks<'a>(
+    task: &'a Task<'a>,
+    file: usize,
+    mut blocks: Blocks<'a>,
+    scope: &Scope<'a>,
+    row: &mut u64,
+) -> Result<()> {
     let plan = Arc::new(Plan::new(task, file, &blocks)?);
     let threads = rayon::current_num_threads();
     loop {
@@ -101,7 +130,7 @@ fn share_out<'a>(task: &'a Task<'a>, file: usize, scope: &Scope<'a>, row: &mut u
         if task.failure.is_before((file, *row)) {
             return Ok(());
         }
-        let Some(block) = blocks.next()? else { break };
+        let Some(block) = blocks.next()? else { return Ok(()) };
         // Where there is one thread, nobody else could take the block, and it would only grow cold.
         if threads == 1 || task.waiting.load(Relaxed) >= 2 * threads {
             parse_and_deliver(task, &plan, block);
@@ -114,7 +143,6 @@ fn share_out<'a>(task: &'a Task<'a>, file: usize, scope: &Scope<'a>, row: &mut u
             });
         }
     }
-    input.check_unchanged()
 }
 
 /// Whole records of one file.
@@ -163,12 +191,22 @@ impl<'a> Blocks<'a> {
         progress: &'a (dyn Fn(u64) + Sync),
         spare: &'a Mutex<Vec<Vec<u8>>>,
     ) -> Result<Blocks<'a>> {
+        let opened = File::open(&file.path).with_context(|| format!("failed to read {}", file.name))?;
+        Blocks::over(file, dialect, Counted { file: opened, progress }, spare)
+    }
+
+    /// The blocks of a file whose bytes come from a reader.
+    fn over(
+        file: &'a InputFile,
+        dialect: &CsvDialect,
+        bytes: impl Read + 'a,
+        spare: &'a Mutex<Vec<Vec<u8>>>,
+    ) -> Result<Blocks<'a>> {
         let context = || format!("failed to read {}", file.name);
-        let counted = Counted { file: File::open(&file.path).with_context(context)?, progress };
         let reader: Box<dyn Read> = match file.format {
-            Format::CsvGz => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(1 << 18, counted))),
-            Format::CsvZst => Box::new(zstd::Decoder::new(counted).with_context(context)?),
-            Format::Csv | Format::Parquet => Box::new(counted),
+            Format::CsvGz => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(1 << 18, bytes))),
+            Format::CsvZst => Box::new(zstd::Decoder::new(bytes).with_context(context)?),
+            Format::Csv | Format::Parquet => Box::new(bytes),
         };
         let mut blocks = Blocks {
             name: &file.name,
@@ -370,6 +408,10 @@ fn names(record: Vec<u8>, delimiter: u8, encoding: Encoding) -> Result<Vec<Strin
         let name = String::from_utf8(name).map_err(|_| anyhow!(NOT_UTF8))?;
         ensure!(!name.contains('\r'), "a carriage return within a name: rows have to end with a line feed");
         names.push(name.trim().to_owned());
+        ensure!(
+            names.len() <= COLUMNS_MAX,
+            "more than {COLUMNS_MAX} columns: is it another delimiter, or is the end of the header missing?"
+        );
         if record.get(end) != Some(&delimiter) {
             return Ok(names);
         }
@@ -559,7 +601,9 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn new(task: &'a Task<'a>, plan: &'a Plan, block: &Block) -> Parser<'a> {
-        let columns = plan.slot_names.iter().map(|_| Text::new(block.rows)).collect();
+        // A record has at least a byte a field, so a block of empty lines makes no room for as many records.
+        let rows = block.rows.min(block.bytes.len() / plan.slots.len().max(1) + 1);
+        let columns = plan.slot_names.iter().map(|_| Text::new(rows)).collect();
         Parser { task, plan, first_row: block.first_row, rows: 0, columns, rows_ahead: block.rows }
     }
 
@@ -648,7 +692,9 @@ impl<'a> Parser<'a> {
 
     /// The columns so far, leaving empty ones; or the first row that is not text in one of them.
     fn finish_columns(&mut self) -> Result<Vec<ArrayRef>, Failed> {
-        let next = self.columns.iter().map(|_| Text::new(self.rows_ahead)).collect();
+        // Only an empty line among rows lets more come; where many do, no batch makes room for all that is ahead.
+        let room = self.rows_ahead.min(ROOM_AFTER_EMPTY_LINE);
+        let next = self.columns.iter().map(|_| Text::new(room)).collect();
         let columns = std::mem::replace(&mut self.columns, next);
         let finished: Vec<Result<ArrayRef, usize>> = columns.into_iter().map(Text::finish).collect();
         let bad = |(slot, column): (usize, &Result<ArrayRef, usize>)| column.as_ref().err().map(|row| (*row, slot));

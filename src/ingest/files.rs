@@ -428,11 +428,45 @@ pub fn read(
             scope.spawn(|scope| run_lane(&task, &jobs, scope));
         }
     });
-    match task.failure.first.into_inner() {
-        Ok(Some((_, error))) => Err(error),
-        Ok(None) => Ok(ReadCounts { rows_per_file: task.rows.into_iter().map(AtomicU64::into_inner).collect() }),
-        Err(_) => bail!("a thread stopped while it noted a failure"),
-    }
+    task.finish()
+}
+
+/// As [`read`], for one CSV file that lies in memory.
+///
+/// # Errors
+/// As [`read`]; the file is called `input`.
+pub fn read_bytes(
+    bytes: &[u8],
+    format: Format,
+    wanted: &[Wanted],
+    dialect: &CsvDialect,
+    sink: &(dyn Fn(Batch) -> Result<()> + Sync),
+) -> Result<ReadCounts> {
+    let files = [in_memory(bytes, format)];
+    let rows = vec![AtomicU64::new(0)];
+    let task = Task {
+        files: &files,
+        wanted,
+        dialect,
+        sink,
+        progress: &|_| {},
+        rows,
+        failure: Failure::default(),
+        waiting: 0.into(),
+        spare: Mutex::default(),
+    };
+    rayon::scope(|scope| csv::read_bytes(&task, bytes, scope));
+    task.finish()
+}
+
+/// As [`header`], for one CSV file that lies in memory.
+pub fn header_of(bytes: &[u8], format: Format, dialect: &CsvDialect) -> Result<Vec<String>> {
+    csv::header_of(&in_memory(bytes, format), bytes, dialect)
+}
+
+fn in_memory(bytes: &[u8], format: Format) -> InputFile {
+    let (path, name) = (PathBuf::new(), "input".to_owned());
+    InputFile { path, name, format, bytes: bytes.len() as u64, modified: None, partitions: Vec::new() }
 }
 
 /// What all threads of one [`read`] share.
@@ -450,6 +484,15 @@ pub(super) struct Task<'a> {
 }
 
 impl Task<'_> {
+    /// The rows, or the first failure.
+    fn finish(self) -> Result<ReadCounts> {
+        match self.failure.first.into_inner() {
+            Ok(Some((_, error))) => Err(error),
+            Ok(None) => Ok(ReadCounts { rows_per_file: self.rows.into_iter().map(AtomicU64::into_inner).collect() }),
+            Err(_) => bail!("a thread stopped while it noted a failure"),
+        }
+    }
+
     pub(super) fn deliver(&self, batch: Batch) -> Result<()> {
         self.rows[batch.file].fetch_add(batch.rows as u64, Relaxed);
         (self.sink)(batch)

@@ -12,6 +12,7 @@ mod defects;
 mod explain;
 mod fast_is_slow;
 mod formats;
+mod fuzz;
 mod gates;
 mod governance;
 mod identifiers;
