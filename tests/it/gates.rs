@@ -535,6 +535,6 @@ fn a_layout_whose_sender_is_no_field_is_refused() {
     let shipped = include_str!("../../models/layouts/gp_events.toml");
     body.put("models/layouts/gp_events.toml", shipped.replace("sent_by = \"practice\"", "sent_by = \"surgery\""));
     let failure = body.run().expect_err("the layout is refused");
-    let expected = "layouts/gp_events.toml: sent_by names field \"surgery\", which the layout does not have\n";
+    let expected = "layouts/gp_events.toml: sent_by names field \"surgery\", which the layout does not have";
     assert!(failure.exit_code() == 3 && failure.to_string().starts_with(expected), "{failure}");
 }
