@@ -53,13 +53,16 @@ struct Line {
 }
 
 impl LastRun {
-    /// The newest run in a folder that was published for a day or one before it; a run for the day itself is what a new
-    /// one takes the place of.
+    /// The newest run in a folder that was published for a day before this one.
+    ///
+    /// # Boundaries
+    /// A run for the day itself is what a new one takes the place of: compared with it, the same inputs would give
+    /// other bytes the second time. Of several as-of days, the first counts.
     ///
     /// # Missing
     /// `None` where there is none, or where it was written in a form without these counts.
     pub fn find(out: &Path, as_of: Day) -> Option<LastRun> {
-        let (day, folder) = last_before(out, Day(as_of.0 + 1))?;
+        let (day, folder) = last_before(out, as_of)?;
         let quality: Quality = serde_json::from_slice(&fs::read(folder.join("quality.json")).ok()?).ok()?;
         let manifest: Manifest = serde_json::from_slice(&fs::read(folder.join("manifest.json")).ok()?).ok()?;
         let scored = manifest.models.into_iter().map(|line| (line.id, line.scored)).collect();
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_for_the_day_itself_is_what_a_new_one_is_compared_with() {
+    fn a_run_is_compared_with_the_newest_of_an_earlier_day() {
         let out = tempfile::tempdir().unwrap();
         let quality = |people: u64| {
             format!(
@@ -137,8 +140,8 @@ mod tests {
             fs::write(out.path().join(name).join("quality.json"), quality(people)).unwrap();
         }
         let people = |as_of: &str| LastRun::find(out.path(), day(as_of)).map(|last| last.counted.people);
-        assert_eq!((people("2016-04-01"), people("2016-04-30"), people("2016-02-28")), (Some(2), Some(2), None));
+        assert_eq!((people("2016-04-01"), people("2016-04-02"), people("2016-03-01")), (Some(1), Some(2), None));
         fs::write(out.path().join("2016-04-01/quality.json"), "{}").unwrap();
-        assert_eq!(people("2016-04-01"), None, "a run of an older version has no such counts");
+        assert_eq!(people("2016-04-30"), None, "a run of an older version has no such counts");
     }
 }

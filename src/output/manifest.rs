@@ -41,8 +41,8 @@ pub struct Decides {
     pub inputs: Vec<InputLine>,
     /// Gates that somebody let through, and why.
     pub allowed: Vec<Allowance>,
-    /// What of earlier runs the gates compared with.
-    pub compared_with: Vec<LastRun>,
+    /// What the gates compared with: the newest run of an earlier day.
+    pub compared_with: Option<LastRun>,
     /// Files of clinicians' decisions, with their hashes.
     pub overrides: BTreeMap<String, String>,
     /// The run that lists are compared with.

@@ -187,8 +187,7 @@ fn make(
     check_recipients(prepared, &loaded).map_err(Failure::Files)?;
     let counted = count(prepared, &loaded, &sources);
     let gatekeeper = Gatekeeper { prepared, loaded: &loaded, sources: &sources, counted: &counted };
-    let last_at = |as_of: Day| LastRun::find(&prepared.settings.out_folder(), as_of);
-    let last = last_at(prepared.settings.horizon());
+    let last = LastRun::find(&prepared.settings.out_folder(), prepared.settings.as_of.0[0]);
     let mut judged = gatekeeper.of_reading(last.as_ref());
     let_through(&mut judged, &decides.allowed);
     let mut judged_at: Vec<(String, Vec<Judged>)> = Vec::new();
@@ -198,16 +197,13 @@ fn make(
     for (as_of, stage) in stages {
         clock.stage(&format!("score {as_of}"), loaded.people.spine.people() as u64);
         let scored = score_at(prepared, &loaded, *as_of, advance);
-        let last_here = last_at(*as_of);
-        let mut of_date = gatekeeper.of_date(&scored, last_here.as_ref());
+        let mut of_date = gatekeeper.of_date(&scored, last.as_ref());
         let_through(&mut of_date, &decides.allowed);
         judged_at.push((as_of.to_string(), of_date));
         // A run that is to stop goes on judging, so that all its breaches are named, and writes nothing more.
         if breaches_in_words(&judged, &judged_at).is_empty() {
             decides.as_of = as_of.to_string();
-            decides.compared_with = last.iter().chain(&last_here).cloned().collect();
-            decides.compared_with.sort();
-            decides.compared_with.dedup();
+            decides.compared_with = last.clone();
             let earlier = past.missing(*as_of);
             if !earlier.is_empty() {
                 clock.stage(&format!("score {} earlier days", earlier.len()), 0);

@@ -442,7 +442,7 @@ fn decides(settings: &Settings, text: &str, library: &Library, layouts: &BTreeSe
         library: files,
         inputs: Vec::new(),
         allowed: Vec::new(),
-        compared_with: Vec::new(),
+        compared_with: None,
         overrides: BTreeMap::new(),
         last_lists: None,
     }

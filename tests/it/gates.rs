@@ -240,6 +240,7 @@ fn each_gate_stops_a_run_with_its_figure_its_limit_and_what_to_do() {
     for breach in table() {
         let body = county();
         body.put("riskstrat.toml", format!("{SETTINGS}\n{}", breach.settings));
+        night_before(&body);
         let refused = refused_from(body, |body| breach.edit.iter().for_each(|edit| edit.apply(body)));
         let Some((code, message)) = refused else {
             faults.push(format!("--- {}: the run goes on", breach.gate));
@@ -260,6 +261,13 @@ fn every_gate_has_a_breach_in_the_table() {
     let shown: BTreeSet<String> = table().into_iter().map(|breach| breach.gate).collect();
     let missing: Vec<&str> = Gate::ALL.iter().map(|gate| gate.name()).filter(|name| !shown.contains(*name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// A run of the night before, for the next to be compared with.
+fn night_before(body: &Body) {
+    body.set("as_of = \"2016-04-01\"", "as_of = \"2016-03-31\"");
+    body.run().unwrap_or_else(|failure| panic!("{failure}"));
+    body.set("as_of = \"2016-03-31\"", "as_of = \"2016-04-01\"");
 }
 
 /// A run of a body with some gates let through.
@@ -293,6 +301,7 @@ fn halve(body: &Body, file: &str) {
 #[test]
 fn a_gate_that_is_let_through_is_written_down_with_its_reason() {
     let body = county();
+    night_before(&body);
     body.run().unwrap_or_else(|failure| panic!("{failure}"));
     let before = json(&body, "manifest.json");
     halve(&body, "gp_events.csv");
@@ -310,6 +319,7 @@ fn a_gate_that_is_let_through_is_written_down_with_its_reason() {
     assert_ne!(manifest["run_id"], before["run_id"]);
     assert_eq!(judged(&body, "rows_fall_share", "gp_events"), (0.5.into(), 0.2.into(), "allowed".into()));
     // The next night the feed is what it was yesterday: a standing allowance is not needed, and said to be so.
+    body.set("as_of = \"2016-04-01\"", "as_of = \"2016-04-02\"");
     let report = run_allowing(&body, &["rows_fall_share:gp_events"], &["the sender cut old years"]).unwrap();
     assert_eq!((report.let_through.len(), report.not_needed), (0, vec!["rows_fall_share:gp_events".to_owned()]));
 }
@@ -317,7 +327,7 @@ fn a_gate_that_is_let_through_is_written_down_with_its_reason() {
 #[test]
 fn an_allowance_of_one_source_lets_no_other_through() {
     let body = county();
-    body.run().unwrap();
+    night_before(&body);
     halve(&body, "gp_events.csv");
     halve(&body, "hes_ae.csv");
     let before = files_under(&body.path("out"));
@@ -360,6 +370,7 @@ fn all_breaches_are_told_at_once_and_every_gate_is_published() {
     let (figure, _, outcome) = judged(&body, "rejects_share", "gp_events");
     assert_eq!((figure, outcome), (0.0.into(), "passed".into()));
     assert_eq!(judged(&body, "rows_fall_share", "gp_events").2, "not_judged", "the first run has nothing to compare");
+    night_before(&body);
     body.run().unwrap();
     assert_eq!(judged(&body, "rows_fall_share", "gp_events"), (0.0.into(), 0.2.into(), "passed".into()));
     let quality = json(&body, "quality.json");
@@ -393,12 +404,15 @@ fn what_a_run_is_compared_with_is_part_of_its_id_and_the_same_data_gives_the_sam
         files
     };
     let first = out(&body);
-    let second = out(&body);
+    assert!(
+        first == out(&body),
+        "the same night once more: what it takes the place of is not what it is compared with"
+    );
+    night_before(&body);
     let third = out(&body);
-    assert!(second == third, "a run after a run of the same data");
-    assert!(first["manifest.json"] != second["manifest.json"], "the first had nothing to compare with");
-    assert!(first["scores.parquet"] == second["scores.parquet"]);
-    assert_eq!(json(&body, "manifest.json")["compared_with"][0]["as_of"], "2016-04-01");
+    assert!(first["manifest.json"] != third["manifest.json"], "the first had nothing to compare with");
+    assert!(first["scores.parquet"] == third["scores.parquet"]);
+    assert_eq!(json(&body, "manifest.json")["compared_with"]["as_of"], "2016-03-31");
 }
 
 fn limit_gp_events(body: &Body, limits: &str) {
