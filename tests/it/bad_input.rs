@@ -497,5 +497,5 @@ fn an_output_folder_that_is_a_file_is_refused_before_the_data_is_read() {
         body.put("taken", "a file of somebody's");
     });
     assert_eq!(code, 5);
-    assert!(message.starts_with("failed to create FOLDER/taken/.staging/2016-04-01: "), "{message}");
+    assert!(message.starts_with("failed to create FOLDER/taken: "), "{message}");
 }

@@ -278,6 +278,7 @@ fn compare(case: &Path, out: &Path) -> Vec<String> {
     let days: BTreeMap<String, Published> = fs::read_dir(out)
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
         .map(|folder| (folder.file_name().unwrap().to_string_lossy().into_owned(), Published::read(&folder)))
         .collect();
     let expected = records(&case.join("expected.csv"));
