@@ -3,14 +3,17 @@
 //! The floor is the time to read and decode the columns that the models need, with all cores, and do nothing with
 //! them. Each is run in turn, several times; the medians and their ratio are printed. Settings by environment:
 //! `RISKSTRAT_BENCH_PEOPLE` (200,000), `RISKSTRAT_BENCH_ROWS` (rows a person, 120), `RISKSTRAT_BENCH_FORMAT`
-//! (`native`, `parquet`, `csv`), `RISKSTRAT_BENCH_RUNS` (5), `RISKSTRAT_BENCH_MODELS` (comma-separated).
-//! The population is made once and kept under `target/bench`.
+//! (`native`, `parquet`, `csv`), `RISKSTRAT_BENCH_RUNS` (5), `RISKSTRAT_BENCH_MODELS` (comma-separated),
+//! `RISKSTRAT_BENCH_MONTHS` (as-of dates, a month apart, 1), `RISKSTRAT_BENCH_MEMORY` (such as `512MiB`),
+//! `RISKSTRAT_BENCH_DATA` (a folder with rows in another order, as `benches/reorder.py` makes it),
+//! `RAYON_NUM_THREADS`. The population is made once and kept under `target/bench`.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use riskstrat::day::Month;
 use riskstrat::population::{self, Format, Request};
 use riskstrat::run::{Prepared, Silent, prepare, run};
 use riskstrat::{demo, ingest};
@@ -25,7 +28,9 @@ fn main() {
     let format = setting("RISKSTRAT_BENCH_FORMAT", "native");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/bench/{format}-{people}-{rows}"));
     let settings = population_in(&folder, people, rows, &format);
-    let prepared = prepare(&settings, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let mut prepared = prepare(&settings, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let memory = std::env::var("RISKSTRAT_BENCH_MEMORY").ok();
+    prepared.settings.memory = memory.map(|text| text.parse().expect("an amount of memory, such as 512MiB"));
     let mut floors = Vec::new();
     let mut wholes = Vec::new();
     let mut stages: Vec<(String, Duration)> = Vec::new();
@@ -74,7 +79,14 @@ fn population_in(folder: &Path, people: u32, rows: u32, format: &str) -> PathBuf
         population::generate(&request, &|_, _| ()).expect("the folder is writable");
     }
     let settings = folder.join("riskstrat.toml");
-    let mut text = demo::settings("data", "2016-04-01");
+    let data = setting("RISKSTRAT_BENCH_DATA", "data");
+    let mut text = demo::settings(&data, "2016-04-01");
+    let months: u32 = setting("RISKSTRAT_BENCH_MONTHS", "1").parse().expect("a number of months");
+    if months > 1 {
+        let first = Month(Month::new(2016, 4).0 - months as i32 + 1).first_day();
+        let range = format!("as_of = {{ from = \"{first}\", to = \"2016-04-01\", every = \"month\" }}");
+        text = text.replace("as_of = \"2016-04-01\"", &range);
+    }
     if let Ok(models) = std::env::var("RISKSTRAT_BENCH_MODELS") {
         let listed: Vec<String> = models.split(',').map(|id| format!("\"{id}\"")).collect();
         let line = text.lines().find(|line| line.starts_with("models = ")).expect("a line of models").to_owned();

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::day::Day;
 use crate::estimate::decision::Cut;
+use crate::settings::Memory;
 
 /// Population risk stratification: linked NHS extracts in, explained case-management lists out.
 ///
@@ -55,6 +56,9 @@ pub enum Command {
         /// Why, in words; it is written into the manifest
         #[arg(long, value_name = "WHY", requires = "allow")]
         because: Vec<String>,
+        /// How much memory the run may take, such as 4GiB; the results do not depend on it [default: as the settings say]
+        #[arg(long, value_name = "SIZE")]
+        memory: Option<Memory>,
     },
     /// Check settings, models, layouts, cohorts, file headers, and a sample of every column for identifiers; every problem
     /// at once

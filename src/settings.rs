@@ -56,12 +56,46 @@ pub struct Settings {
     pub identifiers: identifiers::Rules,
     #[serde(default)]
     pub sensitive: Option<Sensitive>,
+    /// How much memory a run may take; the results do not depend on it.
+    #[serde(default)]
+    pub memory: Option<Memory>,
     /// The folder that relative paths start from.
     #[serde(skip)]
     pub base: PathBuf,
     /// The name of the file, for problems.
     #[serde(skip)]
     pub file: String,
+    /// Puts all events on disk, in so many shards, whatever the memory: for tests and measurements.
+    #[serde(skip)]
+    pub shards: Option<usize>,
+}
+
+/// An amount of memory in bytes, written `"4GiB"` or `"512MiB"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Memory(pub u64);
+
+impl std::str::FromStr for Memory {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Memory, String> {
+        let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+        let found = units.into_iter().find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, bits)));
+        let bytes = found.and_then(|(number, bits)| number.trim().parse::<u64>().ok()?.checked_mul(1 << bits));
+        let bytes = bytes.filter(|bytes| *bytes > 0).map(Memory);
+        bytes.ok_or_else(|| format!("\"{text}\" is no amount of memory; write \"4GiB\" or \"512MiB\""))
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}MiB", self.0.div_ceil(1 << 20))
+    }
+}
+
+impl<'de> Deserialize<'de> for Memory {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
 }
 
 /// The days to score for, in order.

@@ -1,7 +1,14 @@
 //! Timelines: for each person, one contiguous slice of events, in order of day and then of the whole event.
 //!
 //! Built once a run by a counting sort into people; everything after is a pure function of a slice and an as-of day.
-//! Nothing here knows a model.
+//! Where all events would not fit the memory that a run may take, rows are spilled to one file a shard of people while
+//! they are read, and each shard's timelines are brought back one after another. Nothing here knows a model.
+
+mod spill;
+
+pub use spill::{Shards, Spill, Spilled};
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -17,10 +24,12 @@ pub struct Row {
 
 #[derive(Debug, Default)]
 pub struct Timelines {
+    /// The number of the first person, and how many there are.
+    first: u32,
     people: usize,
     ranges: Vec<Range>,
-    /// Where people were taken out: the number that each of the others had when the rows were sorted.
-    numbers: Option<Vec<u32>>,
+    /// Where people were taken out: the place that each of the others has among all whose rows were sorted.
+    places: Option<Vec<u32>>,
 }
 
 /// The events of a range of people, person by person.
@@ -42,12 +51,31 @@ const PEOPLE_IN_RANGE: usize = 1 << 12;
 pub struct Dealt {
     by_range: Vec<Vec<Vec<Row>>>,
     rows: usize,
+    /// Where rows go that do not fit the memory.
+    spilling: Option<Spilling>,
+}
+
+/// A thread's part in what is spilled.
+#[derive(Debug)]
+struct Spilling {
+    spill: Arc<Spill>,
+    /// Tells the rows of this thread's, whose concepts have numbers of their own.
+    part: u32,
+    /// Blocks that are held in memory.
+    blocks: usize,
 }
 
 /// Rows in a block of [`Dealt`].
 const ROWS_IN_BLOCK: usize = 512;
+const BLOCK_BYTES: usize = ROWS_IN_BLOCK * size_of::<Row>();
 
 impl Dealt {
+    /// Rows that go to disk where there are too many of them for the memory.
+    pub fn spilling(spill: Option<&Arc<Spill>>) -> Dealt {
+        let spilling = spill.map(|spill| Spilling { spill: spill.clone(), part: spill.new_part(), blocks: 0 });
+        Dealt { spilling, ..Dealt::default() }
+    }
+
     #[inline]
     pub fn push(&mut self, row: Row) {
         let range = row.person as usize / PEOPLE_IN_RANGE;
@@ -57,26 +85,48 @@ impl Dealt {
         let blocks = &mut self.by_range[range];
         match blocks.last_mut() {
             Some(block) if block.len() < ROWS_IN_BLOCK => block.push(row),
-            _ => {
-                let mut block = Vec::with_capacity(ROWS_IN_BLOCK);
-                block.push(row);
-                blocks.push(block);
-            }
+            _ => self.push_in_new_block(range, row),
         }
         self.rows += 1;
     }
 
-    /// Takes out the rows of some people; how many they were.
-    pub fn remove(&mut self, is_out: impl Fn(u32) -> bool) -> u64 {
-        let before = self.rows;
+    /// Takes out the rows of some people, who are in order; how many they were.
+    pub fn remove(&mut self, people: &[u32]) -> u64 {
+        let mut removed = 0;
         for block in self.by_range.iter_mut().flatten() {
             let rows = block.len();
-            block.retain(|row| !is_out(row.person));
-            self.rows -= rows - block.len();
+            block.retain(|row| people.binary_search(&row.person).is_err());
+            removed += rows - block.len();
         }
-        (before - self.rows) as u64
+        if let Some(spilling) = &self.spilling {
+            removed += spilling.spill.remove(spilling.part, people);
+        }
+        self.rows -= removed;
+        removed as u64
     }
 
+    #[cold]
+    fn push_in_new_block(&mut self, range: usize, row: Row) {
+        if let Some(spilling) = &mut self.spilling {
+            spilling.blocks += 1;
+            if spilling.spill.is_full_with(BLOCK_BYTES, spilling.blocks * BLOCK_BYTES) {
+                self.write_out();
+            }
+        }
+        let mut block = Vec::with_capacity(ROWS_IN_BLOCK);
+        block.push(row);
+        self.by_range[range].push(block);
+    }
+
+    /// Writes the rows that are held in memory to their shards.
+    fn write_out(&mut self) {
+        let Some(spilling) = &mut self.spilling else { return };
+        spilling.spill.write(spilling.part, self.by_range.iter_mut().flat_map(std::mem::take));
+        spilling.spill.release(spilling.blocks * BLOCK_BYTES);
+        spilling.blocks = 0;
+    }
+
+    /// How many rows there are, wherever they are.
     pub fn len(&self) -> usize {
         self.rows
     }
@@ -98,6 +148,9 @@ impl FromIterator<Row> for Dealt {
     }
 }
 
+/// Blocks of rows of some people, each with the number of the part that it is of.
+type Blocks = Vec<(Vec<Row>, usize)>;
+
 impl Timelines {
     /// Timelines from rows in any order.
     ///
@@ -106,7 +159,7 @@ impl Timelines {
     /// are. Out: people 0 to `people`, each with its slice; the slices do not depend on the order of rows or parts.
     pub fn build(people: usize, parts: Vec<(Dealt, Option<Vec<u32>>)>) -> Timelines {
         let ranges = people.div_ceil(PEOPLE_IN_RANGE).max(1);
-        let mut by_range: Vec<Vec<(Vec<Row>, usize)>> = (0..ranges).map(|_| Vec::new()).collect();
+        let mut by_range: Vec<Blocks> = (0..ranges).map(|_| Vec::new()).collect();
         let mut names = Vec::new();
         for (number, (dealt, places)) in parts.into_iter().enumerate() {
             names.push(places);
@@ -114,22 +167,38 @@ impl Timelines {
                 by_range[range].extend(blocks.into_iter().map(|block| (block, number)));
             }
         }
-        let sorted = by_range.into_par_iter().enumerate().map(|(range, parts)| {
-            let first = range * PEOPLE_IN_RANGE;
-            sort_range(first as u32, PEOPLE_IN_RANGE.min(people.saturating_sub(first)), &parts, &names)
-        });
-        Timelines { people, ranges: sorted.collect(), numbers: None }
+        Timelines::of_ranges(0, people, PEOPLE_IN_RANGE, by_range, &names)
     }
 
-    /// The same timelines without some people, who have no events: `numbers` are those of the others, in order.
+    /// Timelines of `people` people from number `first` on, whose rows lie in ranges of so many people.
+    fn of_ranges(
+        first: usize,
+        people: usize,
+        in_range: usize,
+        by_range: Vec<Blocks>,
+        names: &[Option<Vec<u32>>],
+    ) -> Timelines {
+        let sorted = by_range.into_par_iter().enumerate().map(|(range, parts)| {
+            let before = range * in_range;
+            sort_range((first + before) as u32, in_range.min(people.saturating_sub(before)), &parts, names)
+        });
+        Timelines { first: first as u32, people, ranges: sorted.collect(), places: None }
+    }
+
+    /// The same timelines without some people, who have no events: `numbers` are those that the others had, in order.
     pub fn keep(mut self, numbers: Vec<u32>) -> Timelines {
         self.people = numbers.len();
-        self.numbers = Some(numbers);
+        self.places = Some(numbers);
         self
     }
 
     pub fn people(&self) -> usize {
         self.people
+    }
+
+    /// The people's numbers, in order.
+    pub fn numbers(&self) -> std::ops::Range<u32> {
+        self.first..self.first + self.people as u32
     }
 
     pub fn events(&self) -> usize {
@@ -138,9 +207,12 @@ impl Timelines {
 
     #[inline]
     pub fn of(&self, person: u32) -> &[Event] {
-        let person = self.numbers.as_ref().map_or(person, |numbers| numbers[person as usize]);
-        let range = &self.ranges[person as usize / PEOPLE_IN_RANGE];
-        let place = person as usize % PEOPLE_IN_RANGE;
+        let mut number = (person - self.first) as usize;
+        if let Some(places) = &self.places {
+            number = places[number] as usize;
+        }
+        let range = &self.ranges[number / PEOPLE_IN_RANGE];
+        let place = number % PEOPLE_IN_RANGE;
         &range.events[range.starts[place] as usize..range.starts[place + 1] as usize]
     }
 }

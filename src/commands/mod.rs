@@ -18,7 +18,7 @@ pub fn command(cli: &Cli) -> Result<(), Failure> {
     let over = cli.models.as_deref();
     match &cli.command {
         Command::Demo { out, people, seed } => demo::run_demo(out, *people, *seed, over),
-        Command::Run { settings, allow, because } => run::run_settings(settings, over, allow, because),
+        Command::Run { settings, allow, because, memory } => run::run_settings(settings, over, allow, because, *memory),
         Command::Check { settings } => run::check_settings(settings, over),
         Command::Models { command: None | Some(ModelsCommand::List) } => models::list_models(over),
         Command::Models { command: Some(ModelsCommand::Show { id }) } => models::show_model(id, over),

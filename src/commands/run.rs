@@ -5,13 +5,21 @@ use std::path::Path;
 use riskstrat::day::Day;
 use riskstrat::output::last::kept_too_long;
 use riskstrat::run::{Failure, Prepared, Report, prepare, run};
+use riskstrat::settings::Memory;
 
 use crate::bars::Bars;
 use crate::print::{out, out_line};
 use crate::report;
 
-pub fn run_settings(settings: &Path, over: Option<&Path>, allow: &[String], because: &[String]) -> Result<(), Failure> {
+pub fn run_settings(
+    settings: &Path,
+    over: Option<&Path>,
+    allow: &[String],
+    because: &[String],
+    memory: Option<Memory>,
+) -> Result<(), Failure> {
     let mut prepared = prepare(settings, over)?;
+    prepared.settings.memory = memory.or(prepared.settings.memory);
     if !allow.is_empty() {
         prepared.allow(allow, because)?;
     }

@@ -5,13 +5,12 @@
 //! merged into one order of concepts when all rows are read.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher};
 
 use anyhow::Result;
 use arrow_array::ArrayRef;
 use arrow_schema::DataType;
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::{Xxh3DefaultBuilder, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::column::{KnownDictionary, for_each_text};
 use super::layout::{self, FieldSystem};
@@ -50,6 +49,8 @@ pub struct Values {
     last_raw: (usize, usize, ValueId),
     /// Normal form and reading of each value.
     pub values: Vec<(Box<[u8]>, Reading)>,
+    /// Whether one of them is neither a value nor blank.
+    pub has_faults: bool,
     normal: BTreeMap<(Reading, Box<[u8]>), ValueId>,
     words: BTreeMap<Vec<u8>, Box<[u8]>>,
     sensitive: Sensitive,
@@ -70,6 +71,7 @@ impl Values {
             raw: Vec::new(),
             last_raw: (0, 0, BLANK),
             values: vec![(Box::default(), Reading::Blank)],
+            has_faults: false,
             normal: BTreeMap::from([((Reading::Blank, Box::default()), BLANK)]),
             words,
             sensitive: sensitive.clone(),
@@ -103,6 +105,7 @@ impl Values {
         let value = *self.normal.entry((reading, normal.clone())).or_insert(next);
         if value == next {
             self.values.push((normal, reading));
+            self.has_faults |= self.is_fault(value);
         }
         let start = self.raw.len();
         self.raw.extend_from_slice(raw);
@@ -110,6 +113,11 @@ impl Values {
         let hash = |&(start, end, _): &(u32, u32, ValueId)| xxh3_64(&stored[start as usize..end as usize]);
         self.known.insert_unique(xxh3_64(raw), (start as u32, self.raw.len() as u32, value), hash);
         value
+    }
+
+    /// Whether something is to be said of a row with this value before its concept is asked for.
+    pub fn is_fault(&self, value: ValueId) -> bool {
+        !matches!(self.values[value as usize].1, Reading::Value | Reading::Blank)
     }
 
     fn normalise(&mut self, raw: &[u8]) -> (Box<[u8]>, Reading) {
@@ -409,10 +417,14 @@ impl RowConcepts {
     }
 }
 
+/// Numbers are small and few bits of them differ: each is spread over the word, and the last step mixes the high bits
+/// into the low ones, by which the table is entered.
+#[inline]
 fn hash_of(row: &[ValueId]) -> u64 {
-    let mut hasher = Xxh3DefaultBuilder.build_hasher();
-    row.iter().for_each(|value| hasher.write_u32(*value));
-    hasher.finish()
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, value: &ValueId| (hash.rotate_left(23) ^ u64::from(*value)).wrapping_mul(ODD);
+    let hash = row.iter().fold(ODD, mix);
+    hash ^ hash >> 32
 }
 
 /// All concepts of a run in one order, and for each table where its concepts went.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, Float64Array};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::layout::{AmountUnit, DayColumn};
@@ -324,6 +324,27 @@ pub fn read_amounts(array: &ArrayRef, unit: AmountUnit, name: &str, out: &mut Ve
             out.push(amount);
         })?,
     }
+    Ok(bad)
+}
+
+/// As [`read_amounts`], for whoever asks about some rows only: the others may have [`Event::NO_AMOUNT`].
+pub fn read_amounts_of(
+    array: &ArrayRef,
+    unit: AmountUnit,
+    name: &str,
+    rows: Option<&[u32]>,
+    out: &mut Vec<i32>,
+) -> Result<u64> {
+    let (Some(rows), Some(numbers)) = (rows, array.as_primitive_opt::<Float64Type>()) else {
+        return read_amounts(array, unit, name, out);
+    };
+    let picked = rows.iter().map(|row| numbers.is_valid(*row as usize).then(|| numbers.value(*row as usize)));
+    let picked: Float64Array = picked.collect();
+    let mut amounts = Vec::with_capacity(rows.len());
+    let bad = read_amounts(&(Arc::new(picked) as ArrayRef), unit, name, &mut amounts)?;
+    out.clear();
+    out.resize(array.len(), Event::NO_AMOUNT);
+    rows.iter().zip(amounts).for_each(|(row, amount)| out[*row as usize] = amount);
     Ok(bad)
 }
 

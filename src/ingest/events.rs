@@ -3,7 +3,7 @@
 //! Each thread reads batches with tables of its own; [`EventReader::finish`] brings the threads together. The order
 //! of checks is the order of what they cost: what the row is, then whose, then when.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use arrow_array::ArrayRef;
@@ -23,7 +23,7 @@ use crate::event::Event;
 use crate::measure::plan::{Concept, Plan};
 use crate::model::library::Library;
 use crate::person::{Found, Spine, key_of};
-use crate::timeline::{Dealt, Row};
+use crate::timeline::{Dealt, Row, Spill};
 
 /// What every reader of a run needs.
 #[derive(Clone, Copy)]
@@ -35,6 +35,8 @@ pub struct Context<'a> {
     pub horizon: Day,
     /// What rows are counted in, by sender.
     pub slots: &'a Slots,
+    /// Where events go that do not fit the memory, if they may go anywhere.
+    pub spill: Option<&'a Arc<Spill>>,
 }
 
 /// A person's number, or one of the three below.
@@ -249,6 +251,9 @@ struct Thread {
     concepts: RowConcepts,
     /// The concept of each value, for sources with one column; [`UNSEEN`] where not yet asked.
     by_value: Vec<u32>,
+    /// The concept of each place of that column's dictionary, and whether one of its values has a fault.
+    by_place: KnownDictionary<u32>,
+    place_faults: bool,
     /// One a part of the key, where it is compared as a field.
     key_fields: Vec<Option<ValueReader>>,
     rows: Dealt,
@@ -276,6 +281,8 @@ const UNSEEN: u32 = u32::MAX - 1;
 struct Buffers {
     values: Vec<Vec<ValueId>>,
     concepts: Vec<u32>,
+    /// The rows that are taken.
+    rows: Vec<u32>,
     people: Vec<u32>,
     days: Vec<i32>,
     recorded: Vec<i32>,
@@ -344,8 +351,10 @@ impl<'a> EventReader<'a> {
             field_of_buffer: field_of_buffer(&self.shape),
             concepts: RowConcepts::new(self.shape.stream, plan, &systems),
             by_value: Vec::new(),
+            by_place: KnownDictionary::default(),
+            place_faults: false,
             key_fields: self.shape.duplicate_key.iter().map(|part| self.key_field(part)).collect(),
-            rows: Dealt::default(),
+            rows: Dealt::spilling(self.context.spill),
             candidates: Vec::new(),
             opt_outs: Vec::new(),
             counts: Counts::default(),
@@ -386,7 +395,8 @@ impl<'a> EventReader<'a> {
         }
         if !self.shape.duplicate_key.is_empty() {
             let near = self.layout.duplicates.as_ref().and_then(|duplicates| duplicates.near.as_ref());
-            finished.drop_copies(candidates, near.map_or(0, |near| near.within_minutes as i32));
+            let within_minutes = near.map_or(0, |near| near.within_minutes as i32);
+            finished.drop_copies(candidates, within_minutes, self.context.spill);
         }
         finished
     }
@@ -418,7 +428,7 @@ impl Sent {
 impl Finished {
     /// Of rows that are copies of each other, the newest is kept; of equally new ones the fuller, then the last in order
     /// of content. Copies are within so many minutes of the first of them.
-    fn drop_copies(&mut self, candidates: Vec<Vec<Candidate>>, within_minutes: i32) {
+    fn drop_copies(&mut self, candidates: Vec<Vec<Candidate>>, within_minutes: i32, spill: Option<&Arc<Spill>>) {
         let tables: Vec<&[Concept]> = self.parts.iter().map(|(concepts, _)| &concepts[..]).collect();
         let (concepts, places) = classify::merge_concepts(&tables);
         let mut all = Vec::with_capacity(candidates.iter().map(Vec::len).sum());
@@ -430,7 +440,7 @@ impl Finished {
         }
         all.par_sort_unstable();
         let same_key = |one: &Candidate, two: &Candidate| (one.person, one.key) == (two.person, two.key);
-        let mut rows = Dealt::default();
+        let mut rows = Dealt::spilling(spill);
         for group in all.chunk_by(same_key) {
             let mut rest = group;
             while let [first, ..] = rest {
@@ -454,8 +464,8 @@ impl Thread {
         let name = |column: usize| shape.wanted[column].0.as_str();
         let column = |column: usize| batch.columns[column].as_ref().expect("required columns are there");
         self.counts.rows += batch.rows as u64;
-        self.read_values(reader, batch)?;
-        self.name_concepts(reader, batch);
+        self.name_concepts(reader, batch)?;
+        self.choose_rows(batch.rows);
         self.read_senders(reader, batch)?;
         let concepts = &self.buffers.concepts;
         let (senders, of_practices) = (&self.sent.values, is_sent_by_practices(reader));
@@ -478,8 +488,9 @@ impl Thread {
             reader.read(column(place), name(place), &mut self.buffers.newest)?;
         }
         if let (Some(amount), Some(place)) = (&layout.amount, shape.amount) {
-            let bad = column::read_amounts(column(place), amount.unit, name(place), &mut self.buffers.amounts)?;
-            self.counts.bad_amounts += bad;
+            let (array, out) = (column(place), &mut self.buffers.amounts);
+            let rows = self.weekly.is_none().then_some(&self.buffers.rows[..]);
+            self.counts.bad_amounts += column::read_amounts_of(array, amount.unit, name(place), rows, out)?;
             if let Some(weekly) = &mut self.weekly {
                 self.counts.bad_amounts += weekly.apply(batch, &shape.wanted, &mut self.buffers.amounts)?;
             }
@@ -491,10 +502,25 @@ impl Thread {
             read_keys(shape, batch, &mut self.key_fields, &mut self.buffers.keys)?;
         }
         self.count_sent(reader);
-        for row in 0..batch.rows {
-            self.take_row(reader, batch, row);
+        for place in 0..self.buffers.rows.len() {
+            self.take_row(reader, batch, self.buffers.rows[place] as usize);
         }
         Ok(())
+    }
+
+    /// The rows that some model asks about; the others are counted together.
+    fn choose_rows(&mut self, rows: usize) {
+        let Buffers { rows: chosen, concepts, .. } = &mut self.buffers;
+        chosen.clear();
+        chosen.reserve(rows);
+        let mut dropped = 0;
+        for (row, concept) in concepts.iter().enumerate() {
+            if *concept < DROPPED {
+                chosen.push(row as u32);
+            }
+            dropped += u64::from(*concept == DROPPED);
+        }
+        self.counts.drop_rows(Rule::NotAskedFor, (rows - chosen.len()) as u64 - dropped);
     }
 
     /// Who sent each row of the batch; blank where it does not say.
@@ -555,27 +581,25 @@ impl Thread {
     }
 
     /// The concept of every row of the batch.
-    fn name_concepts(&mut self, reader: &EventReader, batch: &Batch) {
+    fn name_concepts(&mut self, reader: &EventReader, batch: &Batch) -> Result<()> {
+        if self.name_concepts_by_dictionary(reader, batch)? {
+            return Ok(());
+        }
+        self.read_values(reader, batch)?;
         let mut concepts = std::mem::take(&mut self.buffers.concepts);
         concepts.clear();
         concepts.resize(batch.rows, IRRELEVANT);
         self.set_aside_faults(reader, batch, &mut concepts);
         let planned: Vec<(usize, usize, usize)> = planned_columns(&reader.shape);
-        let of: Vec<usize> = planned.iter().map(|(_, _, planned)| *planned).collect();
-        let (fields, buffers) = (&self.fields, &self.buffers);
-        let value = |column: usize, value: ValueId| fields[planned[column].0].values.values[value as usize].0.clone();
-        if let [(_, buffer, _)] = planned[..] {
+        if let [(field, buffer, of)] = planned[..] {
             for (row, concept) in concepts.iter_mut().enumerate().filter(|(_, concept)| **concept != DROPPED) {
-                let of_row = buffers.values[buffer][row] as usize;
-                if self.by_value.len() <= of_row {
-                    self.by_value.resize(of_row + 1, UNSEEN);
-                }
-                if self.by_value[of_row] == UNSEEN {
-                    self.by_value[of_row] = self.concepts.of(&[of_row as ValueId], &of, &value, reader.context.library);
-                }
-                *concept = self.by_value[of_row];
+                *concept = self.concept_of_value(field, of, self.buffers.values[buffer][row], reader);
             }
         } else {
+            let of: Vec<usize> = planned.iter().map(|(_, _, planned)| *planned).collect();
+            let (fields, buffers) = (&self.fields, &self.buffers);
+            let value =
+                |column: usize, value: ValueId| fields[planned[column].0].values.values[value as usize].0.clone();
             let mut of_row = Vec::with_capacity(planned.len());
             for (row, concept) in concepts.iter_mut().enumerate().filter(|(_, concept)| **concept != DROPPED) {
                 of_row.clear();
@@ -584,6 +608,49 @@ impl Thread {
             }
         }
         self.buffers.concepts = concepts;
+        Ok(())
+    }
+
+    /// Where the rows' concept hangs on one column alone, which has a dictionary of values without a fault: one look-up
+    /// a row, from the dictionary's places to concepts. Most rows of a GP feed go this way. Returns whether they did.
+    fn name_concepts_by_dictionary(&mut self, reader: &EventReader, batch: &Batch) -> Result<bool> {
+        let [field] = &reader.shape.fields[..] else { return Ok(false) };
+        let ([column], Some(of), None) = (&field.columns[..], field.planned, &field.keep) else { return Ok(false) };
+        let Some(array) = &batch.columns[*column] else { return Ok(false) };
+        if !reader.shape.duplicate_key.is_empty() || !matches!(array.data_type(), DataType::Dictionary(..)) {
+            return Ok(false);
+        }
+        let name = &reader.shape.wanted[*column].0;
+        let blank = self.concept_of_value(0, of, BLANK, reader);
+        let (mut by_place, mut concepts) =
+            (std::mem::take(&mut self.by_place), std::mem::take(&mut self.buffers.concepts));
+        concepts.clear();
+        let named = by_place.each_row(array, blank, &mut concepts, |distinct, worked_out| {
+            self.place_faults = false;
+            for_each_text(distinct, name, |text| {
+                let value = self.fields[0].values.of(text);
+                self.place_faults |= self.fields[0].values.is_fault(value);
+                worked_out.push(self.concept_of_value(0, of, value, reader));
+            })
+        });
+        (self.by_place, self.buffers.concepts) = (by_place, concepts);
+        named.map(|()| !self.place_faults)
+    }
+
+    /// The concept of the rows of a source whose concept hangs on one column.
+    #[inline]
+    fn concept_of_value(&mut self, field: usize, of: usize, value: ValueId, reader: &EventReader) -> u32 {
+        if let Some(&concept) = self.by_value.get(value as usize).filter(|concept| **concept != UNSEEN) {
+            return concept;
+        }
+        if self.by_value.len() <= value as usize {
+            self.by_value.resize(value as usize + 1, UNSEEN);
+        }
+        let values = &self.fields[field].values.values;
+        let text = |_: usize, value: ValueId| values[value as usize].0.clone();
+        let concept = self.concepts.of(&[value], &[of], &text, reader.context.library);
+        self.by_value[value as usize] = concept;
+        concept
     }
 
     /// Rejects rows with unknown codes, drops rows of kinds that the layout does not take, counts malformed codes.
@@ -591,7 +658,7 @@ impl Thread {
         let mut buffer = 0;
         for (field, values) in reader.shape.fields.iter().zip(&self.fields) {
             let readings = &values.values.values;
-            let is_clean = readings.iter().all(|(_, reading)| matches!(reading, Reading::Value | Reading::Blank));
+            let is_clean = !values.values.has_faults;
             for &column in &field.columns {
                 let cells = &self.buffers.values[buffer];
                 buffer += 1;
@@ -651,12 +718,6 @@ impl Thread {
         let buffers = &self.buffers;
         let shape = &reader.shape;
         let concept = buffers.concepts[row];
-        if concept >= DROPPED {
-            if concept == IRRELEVANT {
-                self.counts.drop_row(Rule::NotAskedFor);
-            }
-            return;
-        }
         let place = batch.first_row + row as u64;
         let name = |column: usize| shape.wanted[column].0.as_str();
         let person = buffers.people[row];

@@ -26,13 +26,15 @@ pub mod register;
 pub mod spells;
 mod weekly;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::day::Day;
+use crate::event::Event;
 use crate::measure::plan::Concept;
-use crate::timeline::Timelines;
+use crate::timeline::{Shards, Spill, Spilled, Timelines};
 use counts::Counts;
 use dictionary::DictionaryInput;
 use events::{Context, EventReader, Finished};
@@ -98,7 +100,7 @@ impl Finished {
     /// Takes out the rows of these people, who are in order, and counts them under the rule.
     pub fn leave_out(&mut self, people: &[u32], rule: counts::Rule) {
         let is_out = |person: u32| people.binary_search(&person).is_ok();
-        let events: u64 = self.parts.iter_mut().map(|(_, rows)| rows.remove(is_out)).sum();
+        let events: u64 = self.parts.iter_mut().map(|(_, rows)| rows.remove(people)).sum();
         let rows = match self.rows_of_people.is_empty() {
             true => events,
             false => {
@@ -163,7 +165,9 @@ impl<'a> SourceReader<'a> {
 /// Sources brought together: one order of concepts, one slice a person.
 pub struct Linked {
     pub concepts: Vec<Concept>,
+    /// Empty where they did not fit the memory: then they are in `shards`.
     pub timelines: Timelines,
+    pub shards: Option<Shards>,
     /// One a source, in the order given.
     pub counts: Vec<Counts>,
     /// How many events each source left, in the order given.
@@ -175,8 +179,65 @@ pub struct Linked {
     pub followed_until: Vec<Option<Day>>,
 }
 
+/// The events of some people.
+pub enum Slices<'a> {
+    All(&'a Timelines),
+    Some(BTreeMap<u32, Vec<Event>>),
+}
+
+impl Slices<'_> {
+    /// The events of one of the people that were asked for.
+    pub fn of(&self, person: u32) -> &[Event] {
+        match self {
+            Slices::All(timelines) => timelines.of(person),
+            Slices::Some(slices) => &slices[&person],
+        }
+    }
+}
+
+impl Linked {
+    /// Hands on the timelines of everybody: all at once, or a shard after another where they did not fit the memory.
+    ///
+    /// # Errors
+    /// A shard that cannot be read; whatever `each` says.
+    pub fn each_timelines(&self, each: &mut dyn FnMut(&Timelines) -> Result<()>) -> Result<()> {
+        match &self.shards {
+            None => each(&self.timelines),
+            Some(shards) => (0..shards.count()).try_for_each(|shard| each(&shards.open(shard)?)),
+        }
+    }
+
+    /// The events of some people, from wherever they are.
+    ///
+    /// # Errors
+    /// A shard that cannot be read.
+    pub fn slices_of(&self, people: impl Iterator<Item = u32>) -> Result<Slices<'_>> {
+        if self.shards.is_none() {
+            return Ok(Slices::All(&self.timelines));
+        }
+        let people: BTreeSet<u32> = people.collect();
+        let mut slices = BTreeMap::new();
+        self.each_timelines(&mut |timelines| {
+            slices.extend(people.range(timelines.numbers()).map(|&person| (person, timelines.of(person).to_vec())));
+            Ok(())
+        })?;
+        Ok(Slices::Some(slices))
+    }
+
+    /// The same without some people, who have no events: `numbers` are those that the others had, in order.
+    pub fn keep(&mut self, numbers: Vec<u32>) {
+        match &mut self.shards {
+            Some(shards) => shards.keep(numbers),
+            None => self.timelines = std::mem::take(&mut self.timelines).keep(numbers),
+        }
+    }
+}
+
 /// Brings the sources' rows together; `followed` is the stream that tells what came of people, where one does.
-pub fn link(people: usize, finished: Vec<Finished>, followed: Option<usize>) -> Linked {
+///
+/// # Errors
+/// Rows that were to be spilled and could not be written.
+pub fn link(people: usize, finished: Vec<Finished>, followed: Option<usize>, spill: Option<&Spill>) -> Result<Linked> {
     let followed_until =
         finished.iter().map(|source| followed.and_then(|stream| follow_up::followed_until(source, stream))).collect();
     let mut counts = Vec::new();
@@ -196,6 +257,17 @@ pub fn link(people: usize, finished: Vec<Finished>, followed: Option<usize>) -> 
     }
     let slices: Vec<&[Concept]> = tables.iter().map(Vec::as_slice).collect();
     let (concepts, places) = classify::merge_concepts(&slices);
-    let parts = dealt.into_iter().zip(places.into_iter().map(Some)).collect();
-    Linked { concepts, timelines: Timelines::build(people, parts), counts, events, sent, followed_until }
+    let parts: Vec<_> = dealt.into_iter().zip(places).collect();
+    let spilled = match spill {
+        Some(spill) => spill.finish(parts)?,
+        None => Spilled::Nothing(parts),
+    };
+    let (timelines, shards) = match spilled {
+        Spilled::Shards(shards) => (Timelines::default(), Some(shards)),
+        Spilled::Nothing(parts) => {
+            let parts = parts.into_iter().map(|(rows, places)| (rows, Some(places))).collect();
+            (Timelines::build(people, parts), None)
+        }
+    };
+    Ok(Linked { concepts, timelines, shards, counts, events, sent, followed_until })
 }

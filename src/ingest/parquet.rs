@@ -101,6 +101,12 @@ pub(super) fn sample(file: &InputFile) -> Result<Vec<(String, Vec<Vec<u8>>)>> {
     Ok(columns)
 }
 
+/// How many rows the footer says that there are.
+pub(super) fn rows(file: &InputFile) -> Result<u64> {
+    let rows = footer(file)?.metadata().file_metadata().num_rows();
+    u64::try_from(rows).with_context(|| format!("{}: a row count below 0", file.name))
+}
+
 fn footer(file: &InputFile) -> Result<ArrowReaderMetadata> {
     let name = &file.name;
     let context = || format!("failed to read {name}");

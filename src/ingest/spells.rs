@@ -10,7 +10,7 @@
 //! that date would have seen.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use rayon::prelude::*;
@@ -26,7 +26,7 @@ use super::months::{SentRows, Tally};
 use crate::event::Event;
 use crate::measure::plan::{Concept, Mask, StreamPlan};
 use crate::model::library::Library;
-use crate::timeline::{Dealt, Row};
+use crate::timeline::{Dealt, Row, Spill};
 
 /// The streams that spells become.
 pub const ADMISSION: &str = "admission";
@@ -265,7 +265,7 @@ impl<'a> SpellReader<'a> {
         let rows_of_people = rows_of_people.map(|rows| (episodes[rows.start].person, rows.len() as u32)).collect();
         let emitter = Emitter::new(&self, &values);
         let parts = people_of(&episodes).into_par_iter().with_min_len(256).fold(
-            || Part::new(&emitter),
+            || Part::new(self.context.spill),
             |mut part, range| {
                 let spells: Vec<&[Episode]> = spells_of(&episodes[range]).collect();
                 for spell in &spells {
@@ -772,13 +772,13 @@ struct Part {
 }
 
 impl Part {
-    fn new(_: &Emitter) -> Part {
+    fn new(spill: Option<&Arc<Spill>>) -> Part {
         Part {
             concepts: Vec::new(),
             numbers: BTreeMap::new(),
             known: BTreeMap::new(),
             key: Vec::new(),
-            rows: Dealt::default(),
+            rows: Dealt::spilling(spill),
             codes: Vec::new(),
         }
     }

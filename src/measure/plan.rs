@@ -383,6 +383,20 @@ pub struct Operations {
     pub stamps: usize,
     /// For each measure that looks up: the value of each code, by its place; `None` where its table lacks the code.
     pub look_ups: Vec<Vec<Option<Micro>>>,
+    /// The codes of `look_ups`, in order.
+    looked_up: Vec<Vec<Box<[u8]>>>,
+}
+
+impl Operations {
+    /// Looks every code up in these tables; nothing else depends on what they say.
+    pub fn look_up(&mut self, plan: &Plan, tables: &dyn Tables) {
+        for (planned, (codes, values)) in plan.measures.iter().zip(self.looked_up.iter().zip(&mut self.look_ups)) {
+            if let Take::LookUp { table, .. } = &planned.measure.take {
+                let value = |code: &[u8]| tables.value(table, &String::from_utf8_lossy(code));
+                *values = codes.iter().map(|code| value(code)).collect();
+            }
+        }
+    }
 }
 
 /// Looks up values by code; the run computes some tables from the data.
@@ -393,8 +407,10 @@ pub trait Tables {
 impl Plan {
     /// The operations for the concepts of a run.
     pub fn operations(&self, concepts: &[Concept], library: &Library, tables: &dyn Tables) -> Operations {
-        let mut made = Operations { look_ups: vec![Vec::new(); self.measures.len()], ..Operations::default() };
-        let numbering = Numbering::new(self, concepts, library, tables, &mut made);
+        let none = self.measures.len();
+        let mut made =
+            Operations { look_ups: vec![Vec::new(); none], looked_up: vec![Vec::new(); none], ..Operations::default() };
+        let numbering = Numbering::new(self, concepts, library, &mut made);
         for concept in concepts {
             made.starts.push(made.operations.len() as u32);
             for (number, measure) in self.measures.iter().enumerate() {
@@ -408,6 +424,7 @@ impl Plan {
             made.anchors.push(anchors.fold(0, |bits, (number, _)| bits | 1 << number));
         }
         made.starts.push(made.operations.len() as u32);
+        made.look_up(self, tables);
         made
     }
 
@@ -520,13 +537,7 @@ struct Numbering {
 }
 
 impl Numbering {
-    fn new(
-        plan: &Plan,
-        concepts: &[Concept],
-        library: &Library,
-        tables: &dyn Tables,
-        made: &mut Operations,
-    ) -> Numbering {
+    fn new(plan: &Plan, concepts: &[Concept], library: &Library, made: &mut Operations) -> Numbering {
         let mut numbering = Numbering { codes: Vec::new(), first_category: Vec::new() };
         let mut stamps = 0;
         for (number, planned) in plan.measures.iter().enumerate() {
@@ -548,10 +559,7 @@ impl Numbering {
                     stamps += codes.len() as u32;
                 }
                 Take::WeightsOnce { list, .. } => stamps += library.code_lists[list].categories.len() as u32,
-                Take::LookUp { table, .. } => {
-                    let value = |code: &[u8]| tables.value(table, &String::from_utf8_lossy(code));
-                    made.look_ups[number] = codes.iter().map(|code| value(code)).collect();
-                }
+                Take::LookUp { .. } => made.looked_up[number] = codes.clone(),
                 _ => {}
             }
             numbering.codes.push((codes, first_code));

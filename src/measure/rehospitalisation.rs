@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use crate::day::{Day, Window};
+use crate::event::Event;
 use crate::model::library::Table;
 use crate::model::{Condition, Expression, Measure, Model, Predicate, Sex, Take};
 use crate::number::{Micro, divide_rounded};
@@ -67,10 +68,90 @@ impl Provider {
 
 type Tally = BTreeMap<(u32, usize), (u64, u64)>;
 
-/// The line of every provider, by provider code.
-///
-/// # Missing
-/// People of unknown age or sex are strata of their own.
+/// The admissions of everybody, taken from the timelines once for any number of as-of days.
+#[derive(Debug, Default)]
+pub struct Admissions {
+    /// Provider codes, in order.
+    codes: Vec<Box<[u8]>>,
+    /// For each concept that is an admission: its provider, and whether it is an emergency.
+    kinds: Vec<Option<(u32, bool)>>,
+    /// People with admissions, in order, and where theirs end in `events`.
+    people: Vec<(u32, u32)>,
+    events: Vec<Event>,
+}
+
+/// People, each with the end of theirs, and admissions.
+type PartOfThem = (Vec<(u32, u32)>, Vec<Event>);
+
+impl Admissions {
+    /// None yet; empty too where the plan has no admissions, or does not keep their providers.
+    pub fn new(plan: &Plan, concepts: &[Concept]) -> Admissions {
+        let [any, emergency] = predicates();
+        let (Some((stream, any)), Some((_, emergency))) = (plan.predicate(&any), plan.predicate(&emergency)) else {
+            return Admissions::default();
+        };
+        let Some(code) = plan.code_place(stream, "provider") else { return Admissions::default() };
+        let of_stream = concepts.iter().filter(|concept| concept.stream as usize == stream);
+        let mut codes: Vec<Box<[u8]>> = of_stream.map(|concept| concept.codes[code].clone()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        let kind = |concept: &Concept| {
+            let is_admission = concept.stream as usize == stream && has_bit(&concept.mask, any);
+            let place = || codes.binary_search(&concept.codes[code]).expect("collected above") as u32;
+            is_admission.then(|| (place(), has_bit(&concept.mask, emergency)))
+        };
+        let kinds = concepts.iter().map(kind).collect();
+        Admissions { codes, kinds, people: Vec::new(), events: Vec::new() }
+    }
+
+    /// Adds the admissions of the people of some timelines, who follow those that are there.
+    pub fn take(&mut self, timelines: &Timelines) {
+        if self.kinds.is_empty() {
+            return;
+        }
+        let kinds = &self.kinds;
+        let parts: Vec<PartOfThem> = timelines
+            .numbers()
+            .into_par_iter()
+            .with_min_len(1 << 13)
+            .fold(PartOfThem::default, |(mut people, mut events), person| {
+                let before = events.len();
+                events.extend(timelines.of(person).iter().filter(|event| kinds[event.concept as usize].is_some()));
+                if events.len() > before {
+                    people.push((person, events.len() as u32));
+                }
+                (people, events)
+            })
+            .collect();
+        for (people, mut events) in parts {
+            let before = self.events.len() as u32;
+            self.people.extend(people.into_iter().map(|(person, end)| (person, before + end)));
+            self.events.append(&mut events);
+        }
+    }
+
+    /// The line of every provider as known on a day, by provider code.
+    ///
+    /// # Missing
+    /// People of unknown age or sex are strata of their own.
+    pub fn providers(&self, spine: &Spine, as_of: Day) -> BTreeMap<String, Provider> {
+        let of = |place: usize| {
+            let from = if place == 0 { 0 } else { self.people[place - 1].1 };
+            &self.events[from as usize..self.people[place].1 as usize]
+        };
+        let tally = (0..self.people.len())
+            .into_par_iter()
+            .with_min_len(1 << 13)
+            .fold(Tally::new, |mut tally, place| {
+                tally_person(&self.kinds, spine, of(place), self.people[place].0, as_of, &mut tally);
+                tally
+            })
+            .reduce(Tally::new, add);
+        standardise(&self.codes, &tally)
+    }
+}
+
+/// The line of every provider, by provider code, from the timelines of everybody.
 pub fn providers(
     plan: &Plan,
     concepts: &[Concept],
@@ -78,46 +159,19 @@ pub fn providers(
     timelines: &Timelines,
     as_of: Day,
 ) -> BTreeMap<String, Provider> {
-    let [any, emergency] = predicates();
-    let (Some((stream, any)), Some((_, emergency))) = (plan.predicate(&any), plan.predicate(&emergency)) else {
-        return BTreeMap::new();
-    };
-    let Some(code) = plan.code_place(stream, "provider") else { return BTreeMap::new() };
-    let mut codes: Vec<&[u8]> = concepts
-        .iter()
-        .filter(|concept| concept.stream as usize == stream)
-        .map(|concept| &*concept.codes[code])
-        .collect();
-    codes.sort_unstable();
-    codes.dedup();
-    let kinds: Vec<Option<(u32, bool)>> = concepts
-        .iter()
-        .map(|concept| {
-            let is_admission = concept.stream as usize == stream && has_bit(&concept.mask, any);
-            let place = || codes.binary_search(&&*concept.codes[code]).expect("collected above") as u32;
-            is_admission.then(|| (place(), has_bit(&concept.mask, emergency)))
-        })
-        .collect();
-    let tally = (0..spine.people() as u32)
-        .into_par_iter()
-        .with_min_len(1_024)
-        .fold(Tally::new, |mut tally, person| {
-            tally_person(&kinds, spine, timelines, person, as_of, &mut tally);
-            tally
-        })
-        .reduce(Tally::new, add);
-    standardise(&codes, &tally)
+    let mut admissions = Admissions::new(plan, concepts);
+    admissions.take(timelines);
+    admissions.providers(spine, as_of)
 }
 
 fn tally_person(
     kinds: &[Option<(u32, bool)>],
     spine: &Spine,
-    timelines: &Timelines,
+    events: &[Event],
     person: u32,
     as_of: Day,
     tally: &mut Tally,
 ) {
-    let events = timelines.of(person);
     for event in events.iter().filter(|event| event.is_known_on(as_of.0)) {
         let Some((provider, _)) = kinds[event.concept as usize] else { continue };
         let Some(end) = event.end_day().filter(|end| DISCHARGES.holds(as_of.0 - end)) else { continue };
@@ -155,7 +209,7 @@ fn add(mut one: Tally, two: Tally) -> Tally {
     one
 }
 
-fn standardise(codes: &[&[u8]], tally: &Tally) -> BTreeMap<String, Provider> {
+fn standardise(codes: &[impl AsRef<[u8]>], tally: &Tally) -> BTreeMap<String, Provider> {
     let mut strata = [(0u64, 0u64); STRATA];
     for ((_, stratum), (discharges, readmissions)) in tally {
         strata[*stratum].0 += discharges;
@@ -165,7 +219,7 @@ fn standardise(codes: &[&[u8]], tally: &Tally) -> BTreeMap<String, Provider> {
     for ((provider, stratum), (discharges, readmissions)) in tally {
         let (all, all_readmitted) = strata[*stratum];
         let expected = divide_rounded(i128::from(*discharges) * i128::from(all_readmitted) * UNIT, i128::from(all));
-        let name = String::from_utf8_lossy(codes[*provider as usize]).into_owned();
+        let name = String::from_utf8_lossy(codes[*provider as usize].as_ref()).into_owned();
         let line = providers.entry(name).or_insert(Provider { discharges: 0, readmissions: 0, expected: 0 });
         line.discharges += discharges;
         line.readmissions += readmissions;

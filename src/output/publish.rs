@@ -25,6 +25,8 @@ const DISCARDED: &str = ".discarded";
 const NEW: &str = ".new";
 /// Held by the run that writes here; it stays when the run has ended.
 const LOCK: &str = ".lock";
+/// In [`STAGING`]: rows that do not fit a run's memory.
+const SHARDS: &str = "shards";
 
 /// The folder that runs are published in, held by one run.
 pub struct Folder {
@@ -77,6 +79,11 @@ fn lock(out: &Path) -> Result<File> {
         .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()))
         .with_context(context)?;
     Ok(file)
+}
+
+/// Where a run keeps rows that do not fit its memory; the next run clears what a stop left there.
+pub fn shards_folder(out: &Path) -> PathBuf {
+    out.join(STAGING).join(SHARDS)
 }
 
 /// A run's output while it is being written.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::Result;
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use hashbrown::HashMap;
 use parquet::arrow::ArrowWriter;
@@ -46,6 +47,29 @@ pub fn analysis(path: String, columns: &[PublishedColumn], rows: usize) -> Resul
     let rows_of: Vec<u32> = (0..rows as u32).collect();
     let columns: Vec<Lazy> = columns.iter().map(|column| lazy(column, &rows_of)).collect();
     Ok(OutputFile::new(path, parquet(&columns, rows)?))
+}
+
+/// What `scores.parquet` holds, as one Arrow batch.
+pub fn scores_batch(published: &Published, models: &[Model], scores: &Scores) -> Result<RecordBatch> {
+    let mut columns: Vec<(String, ArrayRef)> = Vec::new();
+    for column in &published.columns {
+        let values = published.column(&column.name).expect("it is one of the columns");
+        columns.push((column.name.clone(), array(values, published.people.len())));
+    }
+    for (number, model) in models.iter().enumerate().filter(|(_, model)| model.is_scored()) {
+        let words = published.people.iter().map(|&person| reasons_in_words(model, scores, number, person));
+        columns.push((format!("{}_reasons", model.id), Arc::new(words.collect::<StringArray>())));
+    }
+    let columns = columns.into_iter().map(|(name, array)| (name, array, true));
+    Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
+}
+
+fn array(values: &Values, rows: usize) -> ArrayRef {
+    match values {
+        Values::Text(_) | Values::Words(_) => Arc::new((0..rows).map(|row| values.text(row)).collect::<StringArray>()),
+        Values::Whole(values) => Arc::new(values.iter().copied().collect::<Int64Array>()),
+        Values::Decimal(values) => Arc::new(values.iter().copied().collect::<Float64Array>()),
+    }
 }
 
 /// One line of `not_scored.parquet`: person, model and reason.

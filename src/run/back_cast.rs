@@ -251,6 +251,7 @@ impl BackCast<'_> {
     pub fn at(&self, as_of: Day, progress: &dyn Progress) -> Result<PastDay, Failure> {
         progress.stage(&format!("score {as_of}"), self.loaded.people.spine.people() as u64);
         let scored = score_at(self.prepared, &self.loaded, as_of, &|units| progress.advance(units));
+        let scored = scored.map_err(Failure::Unexpected)?;
         check_scores(self.prepared, &self.loaded, &scored).map_err(Failure::Data)?;
         let outcomes = self.outcomes(&scored, as_of);
         Ok(PastDay { as_of, scored, outcomes })

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Result;
+use rayon::prelude::*;
+
 use super::{Loaded, Prepared};
 use crate::day::Day;
 use crate::ingest::coverage::Coverage;
 use crate::measure::evaluate::Evaluator;
 use crate::measure::plan::{Operations, Tables};
-use crate::measure::rehospitalisation::{self, Provider};
+use crate::measure::rehospitalisation::{self, Admissions, Provider};
 use crate::model::library::{Library, Table};
 use crate::number::Micro;
 use crate::score::fidelity::Availability;
@@ -54,23 +57,75 @@ pub struct Scored {
 }
 
 /// Scores everybody at one as-of day and ranks them; only what was known before the day is looked at.
-pub fn score_at(prepared: &Prepared, loaded: &Loaded, as_of: Day, advance: &(dyn Fn(u64) + Sync)) -> Scored {
-    let Loaded { plan, people, linked } = loaded;
-    let (operations, providers) = operations_at(prepared, loaded, as_of);
-    let evaluator = Evaluator::new(plan, &operations);
-    let sources = prepared.sources.iter().map(|input| &input.layout).zip(&linked.sent);
-    let coverage = Coverage::new(plan, &prepared.slots, sources, &people.spine, as_of);
-    let availability = Availability::new(plan, &coverage, people.spine.practices.len(), as_of);
-    let everybody = Everybody {
-        models: &prepared.models,
-        evaluator: &evaluator,
-        availability: &availability,
-        spine: &people.spine,
-        timelines: &linked.timelines,
-        as_of,
-    };
-    let scores = everybody.score(advance);
-    let ranked = prepared.models.iter().zip(&scores.models);
-    let strata = ranked.map(|(model, of)| strata(model, &of.linear_predictors)).collect();
-    Scored { scores, strata, availability, providers }
+///
+/// # Errors
+/// Timelines on disk that cannot be read.
+pub fn score_at(prepared: &Prepared, loaded: &Loaded, as_of: Day, advance: &(dyn Fn(u64) + Sync)) -> Result<Scored> {
+    let days = [as_of];
+    Dates::new(prepared, loaded, &days)?.score(0, advance)
+}
+
+/// What is worked out once for several as-of days: admissions, and what each concept does.
+pub struct Dates<'a> {
+    prepared: &'a Prepared,
+    loaded: &'a Loaded,
+    days: &'a [Day],
+    admissions: Admissions,
+    operations: Operations,
+}
+
+impl<'a> Dates<'a> {
+    /// `days` are in order.
+    ///
+    /// # Errors
+    /// Timelines on disk that cannot be read.
+    pub fn new(prepared: &'a Prepared, loaded: &'a Loaded, days: &'a [Day]) -> Result<Dates<'a>> {
+        let Loaded { plan, linked, .. } = loaded;
+        let mut admissions = match prepared.works_out_ratios() {
+            true => Admissions::new(plan, &linked.concepts),
+            false => Admissions::default(),
+        };
+        linked.each_timelines(&mut |timelines| {
+            admissions.take(timelines);
+            Ok(())
+        })?;
+        let tables = RunTables { library: &prepared.library, ratios: BTreeMap::new() };
+        let operations = plan.operations(&linked.concepts, &prepared.library, &tables);
+        Ok(Dates { prepared, loaded, days, admissions, operations })
+    }
+
+    /// Scores everybody at the as-of day with this number, and ranks them.
+    ///
+    /// # Errors
+    /// Timelines on disk that cannot be read.
+    pub fn score(&mut self, number: usize, advance: &(dyn Fn(u64) + Sync)) -> Result<Scored> {
+        let Loaded { plan, people, linked } = self.loaded;
+        let (as_of, library) = (self.days[number], &self.prepared.library);
+        let providers = match self.prepared.works_out_ratios() {
+            true => self.admissions.providers(&people.spine, as_of),
+            false => BTreeMap::new(),
+        };
+        let ratios = providers.iter().map(|(code, provider)| (code.clone(), provider.ratio())).collect();
+        self.operations.look_up(plan, &RunTables { library, ratios });
+        let evaluator = Evaluator::new(plan, &self.operations);
+        let sources = self.prepared.sources.iter().map(|input| &input.layout).zip(&linked.sent);
+        let coverage = Coverage::new(plan, &self.prepared.slots, sources, &people.spine, as_of);
+        let availability = Availability::new(plan, &coverage, people.spine.practices.len(), as_of);
+        let everybody = Everybody {
+            models: &self.prepared.models,
+            evaluator: &evaluator,
+            availability: &availability,
+            spine: &people.spine,
+            as_of,
+        };
+        let mut parts = everybody.parts();
+        linked.each_timelines(&mut |timelines| {
+            parts.take(timelines, advance);
+            Ok(())
+        })?;
+        let scores = parts.joined();
+        let ranked = self.prepared.models.par_iter().zip(&scores.models);
+        let strata = ranked.map(|(model, of)| strata(model, &of.linear_predictors)).collect();
+        Ok(Scored { scores, strata, availability, providers })
+    }
 }

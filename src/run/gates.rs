@@ -24,7 +24,7 @@ use crate::score::people::ModelScores;
 use crate::settings::Purpose;
 
 /// What this run counts of itself, for its own gates and those of the next.
-pub(super) fn count(prepared: &Prepared, loaded: &Loaded, sources: &[SourceQuality]) -> Counted {
+pub(super) fn count(prepared: &Prepared, loaded: &Loaded, sources: &[SourceQuality]) -> Result<Counted> {
     let mut models: Vec<String> = prepared.models.iter().map(|model| model.id.clone()).collect();
     models.sort();
     let rows = sources.iter().map(|source| (source.source.clone(), (source.rows, source.asked)));
@@ -33,12 +33,12 @@ pub(super) fn count(prepared: &Prepared, loaded: &Loaded, sources: &[SourceQuali
         let rows = rows_of_stream(prepared, loaded, stream);
         (list, (hits, rows))
     };
-    Counted {
+    Ok(Counted {
         people: loaded.people.spine.people() as u64,
         models,
         rows: rows.collect(),
-        list_hits: list_hits(loaded).into_iter().map(with_rows).collect(),
-    }
+        list_hits: list_hits(loaded)?.into_iter().map(with_rows).collect(),
+    })
 }
 
 /// Rows of the sources that a stream is made of.
@@ -48,19 +48,23 @@ fn rows_of_stream(prepared: &Prepared, loaded: &Loaded, stream: &str) -> u64 {
 }
 
 /// Events that meet a predicate which names a code list, by stream and list.
-fn list_hits(loaded: &Loaded) -> BTreeMap<String, u64> {
-    let Loaded { plan, people, linked } = loaded;
+fn list_hits(loaded: &Loaded) -> Result<BTreeMap<String, u64>> {
+    let Loaded { plan, linked, .. } = loaded;
     let none = || vec![0u64; linked.concepts.len()];
-    let count = |mut events: Vec<u64>, person: u32| {
-        linked.timelines.of(person).iter().for_each(|event| events[event.concept as usize] += 1);
-        events
-    };
     let add = |mut one: Vec<u64>, two: Vec<u64>| {
         one.iter_mut().zip(two).for_each(|(one, two)| *one += two);
         one
     };
-    let all = (0..people.spine.people() as u32).into_par_iter().with_min_len(1 << 14);
-    let events = all.fold(none, count).reduce(none, add);
+    let mut events = none();
+    linked.each_timelines(&mut |timelines| {
+        let count = |mut events: Vec<u64>, person: u32| {
+            timelines.of(person).iter().for_each(|event| events[event.concept as usize] += 1);
+            events
+        };
+        let counted = timelines.numbers().into_par_iter().with_min_len(1 << 14).fold(none, count).reduce(none, add);
+        events = add(std::mem::take(&mut events), counted);
+        Ok(())
+    })?;
     let mut hits: BTreeMap<String, u64> = BTreeMap::new();
     for stream in &plan.streams {
         for list in stream.predicates.iter().flat_map(|predicate| lists_of(&predicate.conditions)) {
@@ -77,7 +81,7 @@ fn list_hits(loaded: &Loaded) -> BTreeMap<String, u64> {
             *hits.entry(format!("{}/{list}", stream.name)).or_default() += events;
         }
     }
-    hits
+    Ok(hits)
 }
 
 /// The code lists that a row has to be in to meet some conditions.

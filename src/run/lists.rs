@@ -14,6 +14,7 @@ use crate::cohort::columns::{Published, PublishedColumn, Values};
 use crate::cohort::decisions::{Audit, Decision, in_force};
 use crate::cohort::place::{Counts, Known, place};
 use crate::cohort::{Cohort, Place, Placed};
+use crate::ingest::Slices;
 use crate::measure::OnSpine;
 use crate::measure::evaluate::{Evaluator, Scratch};
 use crate::measure::plan::Operations;
@@ -53,7 +54,7 @@ impl AtDate<'_> {
         for cohort in &self.prepared.cohorts {
             let mut list = OneList::new(self, cohort, published)?;
             list.place()?;
-            list.take_apart(&operations);
+            list.take_apart(&operations)?;
             list.write(&mut lists)?;
             let on_list = |place: &Place| Some(i64::from(*place == Place::OnList));
             let places = list.placed.places.iter().map(on_list).collect();
@@ -180,12 +181,16 @@ impl<'a, 'p> OneList<'a, 'p> {
     }
 
     /// Works out the parts of each score on the list or below it, and what moved since then.
-    fn take_apart(&mut self, operations: &Operations) {
+    ///
+    /// # Errors
+    /// Timelines on disk that cannot be read.
+    fn take_apart(&mut self, operations: &Operations) -> Result<()> {
         let evaluator = Evaluator::new(&self.at.loaded.plan, operations);
         let rows: Vec<u32> = self.placed.list.iter().chain(&self.placed.below).copied().collect();
+        let slices = self.at.loaded.linked.slices_of(rows.iter().map(|&row| self.published.people[row as usize]))?;
         let room = || (evaluator.scratch(), vec![Nano::ZERO; self.model.terms.len()]);
         let parts = rows.par_iter().map_init(room, |(scratch, contributions), &row| {
-            if !self.contributions(row, &evaluator, scratch, contributions) {
+            if !self.contributions(row, &evaluator, &slices, scratch, contributions) {
                 return (String::new(), String::new());
             }
             let moved = self.then(row).map(|then| moved(self.model, &then.parts, contributions));
@@ -193,10 +198,18 @@ impl<'a, 'p> OneList<'a, 'p> {
             (parts_in_words(named), moved.unwrap_or_default())
         });
         self.parts = parts.collect();
+        Ok(())
     }
 
     /// Fills the parts of a person's score; returns whether there is one.
-    fn contributions(&self, row: u32, evaluator: &Evaluator, scratch: &mut Scratch, into: &mut [Nano]) -> bool {
+    fn contributions(
+        &self,
+        row: u32,
+        evaluator: &Evaluator,
+        slices: &Slices,
+        scratch: &mut Scratch,
+        into: &mut [Nano],
+    ) -> bool {
         let person = self.published.people[row as usize];
         let scores = &self.at.scored.scores;
         if scores.models[self.number].linear_predictors[person as usize].is_err() {
@@ -204,7 +217,7 @@ impl<'a, 'p> OneList<'a, 'p> {
         }
         let loaded = self.at.loaded;
         let attributes = OnSpine { spine: &loaded.people.spine, person };
-        evaluator.evaluate(loaded.linked.timelines.of(person), &attributes, scores.as_of, scratch);
+        evaluator.evaluate(slices.of(person), &attributes, scores.as_of, scratch);
         let terms = &loaded.plan.models[self.number].terms;
         sum_of(self.model, 0..self.model.terms.len(), |place| scratch.values[terms[place]], into).is_ok()
     }

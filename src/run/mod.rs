@@ -4,12 +4,14 @@
 //! and publishes. Nothing is published unless every as-of date's outputs are whole and no gate is breached.
 
 mod back_cast;
+mod batches;
 mod cohorts;
 mod date;
 mod design;
 mod gates;
 mod last;
 mod lists;
+mod memory;
 mod past;
 mod prepare;
 mod read;
@@ -18,8 +20,9 @@ mod trial;
 mod write;
 
 pub use back_cast::{BackCast, Cast, Followed, Lost, Outcome, PastDay, Request, back_cast, prepare_back_cast};
-pub use date::{RunTables, Scored, operations_at, score_at};
-pub use prepare::{Prepared, all_streams, prepare, prepare_changed};
+pub use batches::{load_batches, scores_batch};
+pub use date::{Dates, RunTables, Scored, operations_at, score_at};
+pub use prepare::{Prepared, all_streams, prepare, prepare_changed, prepare_for_batches};
 pub use read::{Loaded, People, load, read_events, read_people};
 pub use trial::{Group, GroupLine, Step, Trial, YieldLine, try_cohort, yields};
 
@@ -30,16 +33,16 @@ use anyhow::{Result, anyhow};
 
 use crate::day::Day;
 use crate::gate::{Allowance, Judged};
-use crate::ingest::Input;
 use crate::model::Problem;
 use crate::output::last::LastRun;
 use crate::output::lists::Glimpse;
 use crate::output::manifest::{CohortLine, ModelLine, SourceQuality};
-use crate::output::publish::{Folder, Stage, publish};
+use crate::output::publish::{Folder, Stage, publish, shards_folder};
 use gates::{Gatekeeper, breaches_in_words, count, let_through, let_through_in_words, not_needed};
 use last::LastLists;
+use memory::Bounds;
 use past::Past;
-use read::{binary_sha256, hash_inputs, source_quality};
+use read::{binary_sha256, hash_inputs, load_within, source_quality};
 use recipients::check_recipients;
 use write::{AtDate, timings_json};
 
@@ -178,14 +181,18 @@ fn make(
     advance: &(dyn Fn(u64) + Sync),
     stages: &[(Day, Stage)],
 ) -> Result<Report, Failure> {
-    clock.stage("hash inputs", prepared.inputs().map(Input::bytes).sum());
     let mut decides = prepared.decides.clone();
-    decides.inputs = hash_inputs(prepared, advance).map_err(Failure::Data)?;
-    decides.binary_sha256 = binary_sha256();
-    let loaded = load(prepared, &mut |name, units| clock.stage(name, units), advance).map_err(Failure::Data)?;
+    // Hashes are taken beside the reading, where a thread would have nothing to do otherwise.
+    let hash = || rayon::join(|| hash_inputs(prepared, &|_| ()), binary_sha256);
+    let folder = shards_folder(&prepared.settings.out_folder());
+    let bounds = Bounds::of(prepared, &folder).map_err(Failure::Data)?.map(|bounds| (bounds, &*folder));
+    let read = || load_within(prepared, bounds, &mut |name, units| clock.stage(name, units), advance);
+    let (loaded, (inputs, binary)) = rayon::join(read, hash);
+    (decides.inputs, decides.binary_sha256) = (inputs.map_err(Failure::Data)?, binary);
+    let loaded = loaded.map_err(Failure::Data)?;
     let sources = source_quality(prepared, &loaded);
     check_recipients(prepared, &loaded).map_err(Failure::Files)?;
-    let counted = count(prepared, &loaded, &sources);
+    let counted = count(prepared, &loaded, &sources).map_err(Failure::Output)?;
     let gatekeeper = Gatekeeper { prepared, loaded: &loaded, sources: &sources, counted: &counted };
     let last = LastRun::find(&prepared.settings.out_folder(), prepared.settings.as_of.0[0]);
     let mut judged = gatekeeper.of_reading(last.as_ref());
@@ -194,9 +201,12 @@ fn make(
     let mut dates = Vec::new();
     let mut past = Past::new(prepared, &loaded);
     let mut before: Option<LastLists> = None;
-    for (as_of, stage) in stages {
+    clock.stage("look over all dates", 0);
+    let days: Vec<Day> = stages.iter().map(|(as_of, _)| *as_of).collect();
+    let mut at_dates = Dates::new(prepared, &loaded, &days).map_err(Failure::Output)?;
+    for (number, (as_of, stage)) in stages.iter().enumerate() {
         clock.stage(&format!("score {as_of}"), loaded.people.spine.people() as u64);
-        let scored = score_at(prepared, &loaded, *as_of, advance);
+        let scored = at_dates.score(number, advance).map_err(Failure::Output)?;
         let mut of_date = gatekeeper.of_date(&scored, last.as_ref());
         let_through(&mut of_date, &decides.allowed);
         judged_at.push((as_of.to_string(), of_date));
@@ -208,7 +218,7 @@ fn make(
             if !earlier.is_empty() {
                 clock.stage(&format!("score {} earlier days", earlier.len()), 0);
             }
-            past.take(&scored, advance);
+            past.take(&scored, advance).map_err(Failure::Output)?;
             clock.stage(&format!("write {as_of}"), 0);
             let lists_then = prepared.last_lists(*as_of, before.take()).map_err(Failure::Output)?;
             decides.last_lists = lists_then.as_ref().map(|last| last.line.clone());

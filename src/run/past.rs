@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Result;
+
 use super::{Loaded, Prepared, Scored, score_at};
 use crate::cohort::columns::{NO_NUMBER, PublishedColumn};
 use crate::cohort::history::{self, BILLION};
@@ -55,16 +57,20 @@ impl<'a> Past<'a> {
     }
 
     /// Takes what a day came to, and scores the days before it that are not known yet; forgets older ones.
-    pub fn take(&mut self, scored: &Scored, advance: &(dyn Fn(u64) + Sync)) {
+    ///
+    /// # Errors
+    /// Timelines on disk that cannot be read.
+    pub fn take(&mut self, scored: &Scored, advance: &(dyn Fn(u64) + Sync)) -> Result<()> {
         let as_of = scored.scores.as_of;
         let days = self.days(as_of);
-        let Some(&oldest) = days.last() else { return };
+        let Some(&oldest) = days.last() else { return Ok(()) };
         self.known.retain(|(day, _), _| *day >= oldest);
         self.insert(scored);
         for day in self.missing(as_of) {
-            let then = score_at(self.prepared, self.loaded, day, advance);
+            let then = score_at(self.prepared, self.loaded, day, advance)?;
             self.insert(&then);
         }
+        Ok(())
     }
 
     fn insert(&mut self, scored: &Scored) {

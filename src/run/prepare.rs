@@ -77,6 +77,25 @@ pub fn prepare_changed(
         .map_err(|error| Failure::Files(vec![plain(format!("{error:#}"))]))?;
     let mut settings = Settings::parse(settings_path, &text).map_err(Failure::Files)?;
     change(&mut settings);
+    prepare_settings(settings, &text, models_over, true)
+}
+
+/// As [`prepare`], for a caller who hands batches over in place of files: the settings' `files` may be empty, and none is
+/// looked for.
+///
+/// # Errors
+/// Every problem of the settings, models and layouts.
+pub fn prepare_for_batches(text: &str, models_over: Option<&Path>) -> Result<Prepared, Failure> {
+    let settings = Settings::parse(Path::new("settings"), text).map_err(Failure::Files)?;
+    prepare_settings(settings, text, models_over, false)
+}
+
+fn prepare_settings(
+    settings: Settings,
+    text: &str,
+    models_over: Option<&Path>,
+    has_files: bool,
+) -> Result<Prepared, Failure> {
     let mut library = Library::load(models_over)
         .map_err(|error| Failure::Files(vec![plain(format!("{error:#}"))]))?
         .map_err(Failure::Files)?;
@@ -89,6 +108,7 @@ pub fn prepare_changed(
         problems: Vec::new(),
         data_problems: Vec::new(),
         layouts: BTreeMap::new(),
+        has_files,
     };
     let register = preparing.input(
         "register",
@@ -127,7 +147,7 @@ pub fn prepare_changed(
         .collect();
     let streams = all_streams(&library, &preparing.layouts);
     let models = preparing.models(&streams);
-    let cohorts = read_cohorts(&settings, &text, &library, &models);
+    let cohorts = read_cohorts(&settings, text, &library, &models);
     let mut problems = std::mem::take(&mut preparing.problems);
     problems.extend(cohorts.problems);
     let recipients = read_recipients(&settings).unwrap_or_else(|faults| {
@@ -147,7 +167,7 @@ pub fn prepare_changed(
     problems.extend(data_problems.into_iter().map(plain));
     let layouts: BTreeSet<String> = preparing.layouts.keys().cloned().collect();
     let (Some(register), true) = (register, problems.is_empty()) else { return Err(Failure::Files(problems)) };
-    let mut decides = decides(&settings, &text, &library, &layouts);
+    let mut decides = decides(&settings, text, &library, &layouts);
     decides.overrides = decisions.files;
     let (cohorts, cohort_texts) = (cohorts.cohorts, cohorts.texts);
     let prepared = Prepared {
@@ -252,6 +272,8 @@ struct Preparing<'a> {
     /// Of the files that the settings name, not of the settings.
     data_problems: Vec<String>,
     layouts: BTreeMap<String, LayoutFile>,
+    /// Whether inputs come as files.
+    has_files: bool,
 }
 
 impl Preparing<'_> {
@@ -267,6 +289,7 @@ impl Preparing<'_> {
         csv: Option<&CsvSettings>,
         allowed: &[Builds],
     ) -> Option<Input> {
+        let patterns = if self.has_files { patterns } else { &[] };
         let files = match files::find(&self.settings.base, patterns) {
             Ok(files) => files,
             Err(problems) => {
@@ -274,7 +297,7 @@ impl Preparing<'_> {
                 Vec::new()
             }
         };
-        if patterns.is_empty() {
+        if patterns.is_empty() && self.has_files {
             self.problem(format!("source \"{name}\" has no files"));
         }
         let layout = self.layout(name, layout)?;
@@ -533,6 +556,7 @@ impl Prepared {
             spine: &spine,
             horizon: self.horizon_of(input),
             slots: &self.slots,
+            spill: None,
         };
         Ok(match input.layout.layout.builds {
             Builds::Register => RegisterReader::new(&input.layout)?.wanted().to_vec(),

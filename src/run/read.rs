@@ -1,11 +1,13 @@
 //! From inputs to people and timelines, with what became of every row.
 
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, anyhow};
 use rayon::prelude::*;
 
 use super::Prepared;
+use super::memory::Bounds;
 use crate::ingest::counts::{Counts, Rule};
 use crate::ingest::dictionary::with_dictionaries;
 use crate::ingest::events::{Context, Finished};
@@ -19,6 +21,7 @@ use crate::measure::plan::Plan;
 use crate::output::manifest::{InputLine, SourceQuality};
 use crate::person::{Spine, WordColumn};
 use crate::settings::Purpose;
+use crate::timeline::Spill;
 
 /// Everything that was read, as far as the models ask about it: what any as-of day is scored from.
 pub struct Loaded {
@@ -29,16 +32,27 @@ pub struct Loaded {
 
 /// Reads register, small tables and every source; `stage` hears of each part before it begins.
 pub fn load(prepared: &Prepared, stage: &mut dyn FnMut(&str, u64), advance: &(dyn Fn(u64) + Sync)) -> Result<Loaded> {
+    load_within(prepared, None, stage, advance)
+}
+
+/// As [`load`], within bounds of memory: events that do not fit go to a folder.
+pub(super) fn load_within(
+    prepared: &Prepared,
+    bounds: Option<(Bounds, &Path)>,
+    stage: &mut dyn FnMut(&str, u64),
+    advance: &(dyn Fn(u64) + Sync),
+) -> Result<Loaded> {
     stage("read register", prepared.register.bytes());
     let mut people = read_people(prepared, advance)?;
     let plan = prepared.plan();
-    let mut sources = read_sources(prepared, &plan, &people.spine, stage, advance)?;
+    let spill = bounds.map(|(bounds, folder)| Arc::new(bounds.spill(folder, people.spine.people())));
+    let mut sources = read_sources(prepared, &plan, &people.spine, spill.as_ref(), stage, advance)?;
     stage("build timelines", 0);
     let everybody = people.spine.people();
     let kept = people.leave_out_by_code(&mut sources);
-    let mut linked = ingest::link(everybody, sources, prepared.followed_stream(&plan));
+    let mut linked = ingest::link(everybody, sources, prepared.followed_stream(&plan), spill.as_deref())?;
     if let Some(kept) = kept {
-        linked.timelines = linked.timelines.keep(kept);
+        linked.keep(kept);
     }
     Ok(Loaded { plan, people, linked })
 }
@@ -57,13 +71,13 @@ pub struct People {
     /// People, besides, who opted out by a code in a GP record.
     pub opted_out_by_code: u64,
     /// How many rows of the register were used of each person.
-    rows_of_people: Vec<u32>,
+    pub(super) rows_of_people: Vec<u32>,
 }
 
 impl People {
     /// Takes out the people who opted out by a code: the one place where they go. Returns the numbers that the others
     /// had, where there were any.
-    fn leave_out_by_code(&mut self, sources: &mut [Finished]) -> Option<Vec<u32>> {
+    pub(super) fn leave_out_by_code(&mut self, sources: &mut [Finished]) -> Option<Vec<u32>> {
         let entries = sources.iter_mut().flat_map(|source| std::mem::take(&mut source.opt_outs));
         let out = opt_out_codes::people_out(entries.collect());
         if out.is_empty() {
@@ -120,7 +134,7 @@ pub fn read_people(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Resul
 }
 
 /// Judges in full whatever of the register can reach an output: pseudonyms, small areas, published words.
-fn check_identifiers(prepared: &Prepared, spine: &Spine) -> Result<()> {
+pub(super) fn check_identifiers(prepared: &Prepared, spine: &Spine) -> Result<()> {
     let (input, rules) = (&prepared.register, &prepared.settings.identifiers);
     let Some(register) = &input.layout.register else { return Ok(()) };
     let ids = spine.ids.iter().map(|id| id.0.as_bytes());
@@ -156,9 +170,9 @@ pub fn read_events(
     stage: &mut dyn FnMut(&str, u64),
     advance: &(dyn Fn(u64) + Sync),
 ) -> Result<Linked> {
-    let finished = read_sources(prepared, plan, spine, stage, advance)?;
+    let finished = read_sources(prepared, plan, spine, None, stage, advance)?;
     stage("build timelines", 0);
-    Ok(ingest::link(spine.people(), finished, prepared.followed_stream(plan)))
+    ingest::link(spine.people(), finished, prepared.followed_stream(plan), None)
 }
 
 /// The rows of every source; of one that no score may use, its opt-outs alone.
@@ -166,11 +180,12 @@ fn read_sources(
     prepared: &Prepared,
     plan: &Plan,
     spine: &Spine,
+    spill: Option<&Arc<Spill>>,
     stage: &mut dyn FnMut(&str, u64),
     advance: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<Finished>> {
     let slots = &prepared.slots;
-    let context = |plan, horizon| Context { plan, library: &prepared.library, spine, horizon, slots };
+    let context = |plan, horizon| Context { plan, library: &prepared.library, spine, horizon, slots, spill };
     let opt_out_plan = prepared.opt_out_plan();
     stage("read sources", prepared.sources.iter().map(Input::bytes).sum());
     // All sources at once: one file of a small source would leave the other threads waiting.

@@ -189,9 +189,9 @@ pub fn try_cohort(settings: &Path, over: Option<&Path>, rule: &str, progress: &d
     let loaded = load(&prepared, &mut |name, units| progress.stage(name, units), &advance).map_err(Failure::Data)?;
     let as_of = prepared.settings.horizon();
     progress.stage(&format!("score {as_of}"), loaded.people.spine.people() as u64);
-    let scored = score_at(&prepared, &loaded, as_of, &advance);
+    let scored = score_at(&prepared, &loaded, as_of, &advance).map_err(Failure::Unexpected)?;
     let mut past = Past::new(&prepared, &loaded);
-    past.take(&scored, &advance);
+    past.take(&scored, &advance).map_err(Failure::Unexpected)?;
     let tried = place_all(&prepared, &loaded, &scored, &past).map_err(Failure::Unexpected)?;
     let number = prepared.cohorts.iter().position(|cohort| cohort.id == name).expect("it is among the cohorts");
     trial(&prepared, number, &tried, as_of).map_err(Failure::Unexpected)
@@ -268,7 +268,7 @@ pub fn yields(
     let cast = back_cast(&prepared, &request, progress)?;
     let day = cast.at(as_of, progress)?;
     let mut past = Past::new(&prepared, &cast.loaded);
-    past.take(&day.scored, &|units| progress.advance(units));
+    past.take(&day.scored, &|units| progress.advance(units)).map_err(Failure::Unexpected)?;
     let tried = place_all(&prepared, &cast.loaded, &day.scored, &past).map_err(Failure::Unexpected)?;
     let line = |cohort: &str, people: &[u32]| {
         let known = people.iter().filter_map(|&person| day.outcomes[person as usize].ok());

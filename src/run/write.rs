@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::last::LastLists;
+use super::memory::peak_bytes;
 use super::past::Past;
 use super::read::counted;
 use super::{Clock, DateReport, Failure, Loaded, Prepared, Scored};
@@ -26,8 +27,12 @@ pub(super) fn timings_json(clock: &Clock, as_of: Day) -> OutputFile {
         .iter()
         .map(|(name, time)| serde_json::json!({ "stage": name, "milliseconds": time.as_millis() as u64 }))
         .collect();
-    let json =
-        serde_json::json!({ "as_of": as_of.to_string(), "threads": rayon::current_num_threads(), "stages": stages });
+    let json = serde_json::json!({
+        "as_of": as_of.to_string(),
+        "threads": rayon::current_num_threads(),
+        "peak_memory_bytes": peak_bytes(),
+        "stages": stages,
+    });
     OutputFile::new("timings.json", pretty(&json))
 }
 

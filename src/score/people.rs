@@ -133,8 +133,40 @@ pub struct Everybody<'a> {
     pub evaluator: &'a Evaluator<'a>,
     pub availability: &'a Availability,
     pub spine: &'a Spine,
-    pub timelines: &'a Timelines,
     pub as_of: Day,
+}
+
+/// Scores of the people whose timelines were looked at so far, in the order of the spine.
+pub struct Parts<'a> {
+    everybody: &'a Everybody<'a>,
+    usual: Usual,
+    chunks: Vec<Scores>,
+}
+
+impl Parts<'_> {
+    /// Scores the people of some timelines, who follow those that were scored before.
+    pub fn take(&mut self, timelines: &Timelines, done: &(dyn Fn(u64) + Sync)) {
+        let (everybody, usual, people) = (self.everybody, &self.usual, timelines.numbers());
+        let (first, people) = (people.start as usize, people.len());
+        let chunks: Vec<Scores> = (0..people.div_ceil(CHUNK))
+            .into_par_iter()
+            .map_init(
+                || everybody.desk(usual),
+                |desk, chunk| {
+                    let range = first + chunk * CHUNK..first + ((chunk + 1) * CHUNK).min(people);
+                    done(range.len() as u64);
+                    everybody.score_chunk(range, timelines, usual, desk)
+                },
+            )
+            .collect();
+        self.chunks.extend(chunks);
+    }
+
+    /// All of them, one entry a person and model.
+    pub fn joined(self) -> Scores {
+        let people = self.everybody.spine.people();
+        Scores::joined(self.everybody.nobody(0), self.chunks, people)
+    }
 }
 
 /// What people have in common, so that only what is otherwise for a person has to be looked at.
@@ -204,25 +236,20 @@ impl Desk {
 }
 
 impl Everybody<'_> {
-    /// The scores of everybody on the spine.
+    /// Nobody's scores yet; they come with the people of some timelines after another.
+    pub fn parts(&self) -> Parts<'_> {
+        let usual = Usual::new(self.models, self.evaluator, self.availability);
+        Parts { everybody: self, usual, chunks: Vec::new() }
+    }
+
+    /// The scores of everybody on the spine, whose timelines are these.
     ///
     /// # Shape
     /// Out: one entry a person and model, in spine order.
-    pub fn score(&self, done: &(dyn Fn(u64) + Sync)) -> Scores {
-        let people = self.spine.people();
-        let usual = Usual::new(self.models, self.evaluator, self.availability);
-        let chunks: Vec<Scores> = (0..people.div_ceil(CHUNK))
-            .into_par_iter()
-            .map_init(
-                || self.desk(&usual),
-                |desk, chunk| {
-                    let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(people);
-                    done(range.len() as u64);
-                    self.score_chunk(range, &usual, desk)
-                },
-            )
-            .collect();
-        Scores::joined(self.nobody(0), chunks, people)
+    pub fn score(&self, timelines: &Timelines, done: &(dyn Fn(u64) + Sync)) -> Scores {
+        let mut parts = self.parts();
+        parts.take(timelines, done);
+        parts.joined()
     }
 
     fn desk(&self, usual: &Usual) -> Desk {
@@ -243,7 +270,13 @@ impl Everybody<'_> {
         }
     }
 
-    fn score_chunk(&self, people: std::ops::Range<usize>, usual: &Usual, desk: &mut Desk) -> Scores {
+    fn score_chunk(
+        &self,
+        people: std::ops::Range<usize>,
+        timelines: &Timelines,
+        usual: &Usual,
+        desk: &mut Desk,
+    ) -> Scores {
         let mut scores = self.nobody(people.len());
         let mut tallied: Vec<Vec<u64>> = vec![vec![0; self.spine.practices.len()]; self.models.len()];
         for person in people {
@@ -255,7 +288,7 @@ impl Everybody<'_> {
             };
             if found.is_ok() {
                 let attributes = OnSpine { spine: self.spine, person: person as u32 };
-                let events = self.timelines.of(person as u32);
+                let events = timelines.of(person as u32);
                 self.evaluator.evaluate(events, &attributes, self.as_of, &mut desk.scratch);
                 desk.list(usual, self.evaluator);
             }
