@@ -130,7 +130,13 @@ pub struct Months {
 }
 
 impl Months {
-    pub fn new() -> Months {
+    /// The one table of the process.
+    pub fn shared() -> &'static Months {
+        static MONTHS: std::sync::LazyLock<Months> = std::sync::LazyLock::new(Months::new);
+        &MONTHS
+    }
+
+    fn new() -> Months {
         let day = |year| Day::from_ymd(year, 1, 1).expect("every year has a first day").0;
         let (first_day, last_day) = (day(1900), day(2100));
         let first_month = Day(first_day).month().0;
@@ -144,12 +150,6 @@ impl Months {
             Some(month) => Month(self.first_month + i32::from(*month)),
             None => Day(day).month(),
         }
-    }
-}
-
-impl Default for Months {
-    fn default() -> Self {
-        Months::new()
     }
 }
 
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_table_of_months_agrees_with_the_calendar_inside_and_outside_its_years() {
-        let months = Months::new();
+        let months = Months::shared();
         for day in (-60_000..90_000).step_by(13) {
             assert_eq!(months.of(day), Day(day).month());
         }

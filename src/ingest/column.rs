@@ -105,6 +105,27 @@ pub fn plain(array: &ArrayRef) -> Result<ArrayRef> {
     }
 }
 
+/// As [`for_each_text`], for these rows only, which are in order.
+///
+/// # Errors
+/// A type that holds no text.
+pub fn for_some_texts(array: &ArrayRef, name: &str, rows: &[u32], mut each: impl FnMut(Option<&[u8]>)) -> Result<()> {
+    if let Some(texts) = array.as_string_opt::<i32>() {
+        rows.iter().for_each(|row| {
+            let row = *row as usize;
+            each(texts.is_valid(row).then(|| texts.value(row).as_bytes()));
+        });
+        return Ok(());
+    }
+    let (mut row, mut wanted) = (0, rows.iter().copied().peekable());
+    for_each_text(array, name, |text| {
+        if wanted.next_if_eq(&row).is_some() {
+            each(text);
+        }
+        row += 1;
+    })
+}
+
 /// The values of a column as text, without the missing ones: numbers in digits, times as their day. A column of another
 /// kind has none.
 pub fn texts_of(array: &ArrayRef, name: &str) -> Vec<Vec<u8>> {
@@ -153,10 +174,61 @@ impl<T: Copy> KnownDictionary<T> {
         array: &ArrayRef,
         null: T,
         out: &mut Vec<T>,
-        mut work_out: impl FnMut(&ArrayRef, &mut Vec<T>) -> Result<()>,
+        work_out: impl FnMut(&ArrayRef, &mut Vec<T>) -> Result<()>,
     ) -> Result<()> {
-        let dictionary = array.as_any_dictionary();
-        let values = dictionary.values();
+        let worked_out = self.learn(array, work_out)?;
+        let start = out.len();
+        let of_key = |key: usize| worked_out.get(key).copied().unwrap_or(null);
+        match array.as_any_dictionary().keys().as_primitive_opt::<Int32Type>() {
+            Some(keys) => out.extend(keys.values().iter().map(|key| of_key(*key as usize))),
+            None => each_key(array, |_, key| out.push(of_key(key))),
+        }
+        for_each_null(array, |row| out[start + row] = null);
+        Ok(())
+    }
+
+    /// As [`KnownDictionary::each_row`], for some rows only.
+    ///
+    /// # Errors
+    /// Whatever `work_out` finds; a dictionary without text.
+    pub fn some_rows(
+        &mut self,
+        array: &ArrayRef,
+        null: T,
+        rows: &[u32],
+        out: &mut Vec<T>,
+        work_out: impl FnMut(&ArrayRef, &mut Vec<T>) -> Result<()>,
+    ) -> Result<()> {
+        let worked_out = self.learn(array, work_out)?;
+        let of_key = |key: usize| worked_out.get(key).copied().unwrap_or(null);
+        match array.as_any_dictionary().keys().as_primitive_opt::<Int32Type>() {
+            Some(keys) => {
+                let of_row = |&row: &u32| match keys.is_null(row as usize) {
+                    true => null,
+                    false => of_key(keys.value(row as usize) as usize),
+                };
+                out.extend(rows.iter().map(of_row));
+            }
+            None => {
+                let mut all = Vec::with_capacity(array.len());
+                each_key(array, |_, key| all.push(of_key(key)));
+                for_each_null(array, |row| all[row] = null);
+                out.extend(rows.iter().map(|row| all[*row as usize]));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was worked out of each of the dictionary's values.
+    ///
+    /// # Errors
+    /// Whatever `work_out` finds; a dictionary without text.
+    pub fn learn(
+        &mut self,
+        array: &ArrayRef,
+        mut work_out: impl FnMut(&ArrayRef, &mut Vec<T>) -> Result<()>,
+    ) -> Result<&[T]> {
+        let values = array.as_any_dictionary().values();
         let is_known =
             self.values.as_ref().is_some_and(|known| Arc::ptr_eq(known, values) || same_buffers(known, values));
         if !is_known {
@@ -164,22 +236,34 @@ impl<T: Copy> KnownDictionary<T> {
             work_out(values, &mut self.worked_out)?;
             self.values = Some(values.clone());
         }
-        let worked_out = &self.worked_out;
-        if let Some(keys) = dictionary.keys().as_primitive_opt::<Int32Type>() {
-            match keys.nulls() {
-                None => out.extend(keys.values().iter().map(|&key| worked_out[key as usize])),
-                Some(_) => out.extend(keys.iter().map(|key| key.map_or(null, |key| worked_out[key as usize]))),
-            }
-            return Ok(());
-        }
-        let keys = dictionary.normalized_keys();
-        let nulls = dictionary.keys().nulls();
-        out.extend(keys.into_iter().enumerate().map(|(row, key)| match nulls {
-            Some(nulls) if nulls.is_null(row) => null,
-            _ => worked_out[key],
-        }));
-        Ok(())
+        Ok(&self.worked_out)
     }
+}
+
+/// Hands on the key of every row of a dictionary column; what it is of a row without a value says nothing.
+#[inline]
+pub fn each_key(array: &ArrayRef, mut each: impl FnMut(usize, usize)) {
+    let dictionary = array.as_any_dictionary();
+    match dictionary.keys().as_primitive_opt::<Int32Type>() {
+        Some(keys) => keys.values().iter().enumerate().for_each(|(row, key)| each(row, *key as usize)),
+        None => dictionary.normalized_keys().into_iter().enumerate().for_each(|(row, key)| each(row, key)),
+    }
+}
+
+/// Hands on the rows without a value, in order.
+pub fn for_each_null(array: &ArrayRef, each: impl FnMut(usize)) {
+    if let Some(nulls) = array.nulls().filter(|nulls| nulls.null_count() > 0) {
+        (!nulls.inner()).set_indices().for_each(each);
+    }
+}
+
+/// Whether every row of a dictionary column has the same value.
+pub fn is_one_value(array: &ArrayRef) -> bool {
+    const ROWS_AT_ONCE: usize = 512;
+    let Some(keys) = array.as_any_dictionary().keys().as_primitive_opt::<Int32Type>() else { return false };
+    let Some(&first) = keys.values().first() else { return false };
+    let same = |keys: &[i32]| keys.iter().fold(0, |differing, key| differing | (key ^ first)) == 0;
+    array.null_count() == 0 && keys.values().chunks(ROWS_AT_ONCE).all(same)
 }
 
 fn same_buffers(one: &ArrayRef, two: &ArrayRef) -> bool {
@@ -224,10 +308,10 @@ impl DayReader {
             };
         }
         match array.data_type() {
-            DataType::Date32 => match array.as_primitive::<Date32Type>() {
-                days if days.null_count() == 0 => out.extend_from_slice(days.values()),
-                days => out.extend(days.iter().map(|day| day.unwrap_or(NO_DAY))),
-            },
+            DataType::Date32 => {
+                out.extend_from_slice(array.as_primitive::<Date32Type>().values());
+                for_each_null(array, |row| out[row] = NO_DAY);
+            }
             DataType::Date64 => scaled!(Date64Type, DAY_MS),
             DataType::Timestamp(TimeUnit::Second, _) => scaled!(TimestampSecondType, DAY_MS / 1_000),
             DataType::Timestamp(TimeUnit::Millisecond, _) => scaled!(TimestampMillisecondType, DAY_MS),
@@ -246,12 +330,22 @@ impl DayReader {
                 out.push(day);
             })?,
         }
-        if !self.nulls.is_empty() {
-            for day in out.iter_mut().filter(|day| self.nulls.contains(day)) {
-                *day = NO_DAY;
+        self.blank_fillers(out);
+        Ok(())
+    }
+
+    /// Makes fillers missing. They are few and far from other days, which a look at the extremes settles for most.
+    fn blank_fillers(&self, days: &mut [i32]) {
+        const DAYS_AT_ONCE: usize = 1_024;
+        for days in days.chunks_mut(DAYS_AT_ONCE) {
+            let (first, last) = days.iter().fold((i32::MAX, i32::MIN), |(first, last), &day| {
+                let day = if day == NO_DAY { 0 } else { day };
+                (first.min(day), last.max(day))
+            });
+            if self.nulls.iter().any(|filler| (first..=last).contains(filler)) {
+                days.iter_mut().filter(|day| self.nulls.contains(day)).for_each(|day| *day = NO_DAY);
             }
         }
-        Ok(())
     }
 
     fn day(&mut self, text: Option<&[u8]>) -> i32 {
@@ -416,6 +510,36 @@ mod tests {
         assert_eq!(days(Arc::new(arrow_array::Date32Array::from(vec![Some(expected), None]))), [expected, NO_DAY]);
         let millis = arrow_array::TimestampMillisecondArray::from(vec![i64::from(expected) * 86_400_000 + 5, -1]);
         assert_eq!(days(Arc::new(millis)), [expected, -1]);
+    }
+
+    #[test]
+    fn rows_of_a_dictionary_are_looked_up_whatever_their_keys_and_gaps() {
+        let texts = [Some("a"), None, Some("b"), Some("a"), None];
+        let wide: ArrayRef = Arc::new(texts.into_iter().collect::<DictionaryArray<Int32Type>>());
+        let narrow: ArrayRef = Arc::new(texts.into_iter().collect::<DictionaryArray<UInt8Type>>());
+        let empty: ArrayRef = Arc::new([None::<&str>; 2].into_iter().collect::<DictionaryArray<Int32Type>>());
+        let length = |values: &ArrayRef, out: &mut Vec<u8>| {
+            for_each_text(values, "c", |text| out.push(text.expect("no gaps among the values")[0]))
+        };
+        for array in [&wide, &narrow] {
+            let (mut all, mut some) = (Vec::new(), Vec::new());
+            KnownDictionary::default().each_row(array, b'-', &mut all, length).unwrap();
+            KnownDictionary::default().some_rows(array, b'-', &[1, 2, 3], &mut some, length).unwrap();
+            assert_eq!((&all[..], &some[..]), (&b"a-ba-"[..], &b"-ba"[..]));
+        }
+        let mut gaps = Vec::new();
+        KnownDictionary::default().each_row(&empty, b'-', &mut gaps, length).unwrap();
+        assert_eq!(gaps, b"--");
+        assert!(!is_one_value(&wide) && !is_one_value(&empty) && is_one_value(&wide.slice(3, 1)));
+        let one: ArrayRef = Arc::new(["x"; 1_300].into_iter().collect::<DictionaryArray<Int32Type>>());
+        assert!(is_one_value(&one));
+        let mut texts = Vec::new();
+        for array in
+            [Arc::new(StringArray::from(vec!["p", "q", "r"])) as ArrayRef, Arc::new(Int64Array::from(vec![7, 8, 9]))]
+        {
+            for_some_texts(&array, "c", &[0, 2], |text| texts.push(text.unwrap()[0])).unwrap();
+        }
+        assert_eq!(texts, b"pr79");
     }
 
     #[test]

@@ -11,7 +11,9 @@ use arrow_schema::DataType;
 use rayon::prelude::*;
 
 use super::classify::{self, BLANK, IRRELEVANT, Reading, RowConcepts, ValueId, ValueReader};
-use super::column::{self, BAD_DAY, DayReader, KnownDictionary, NO_DAY, for_each_text};
+use super::column::{
+    self, BAD_DAY, DayReader, KnownDictionary, NO_DAY, each_key, for_each_text, for_some_texts, is_one_value,
+};
 use super::counts::{Counts, Rule};
 use super::files::Batch;
 use super::layout::{self, Covers, DayColumn, FieldSystem, LayoutFile};
@@ -53,30 +55,53 @@ pub struct PersonReader {
 }
 
 impl PersonReader {
-    /// The person of each row that `is_asked` about; the others are [`NOBODY`].
-    pub fn read(
+    /// The person of each row.
+    ///
+    /// # Errors
+    /// A column of a type that holds no pseudonyms.
+    pub fn read(&mut self, array: &ArrayRef, name: &str, spine: &Spine, out: &mut Vec<u32>) -> Result<()> {
+        out.clear();
+        if let DataType::Dictionary(..) = array.data_type() {
+            return self.with_dictionary(|people, dictionary| {
+                dictionary.each_row(array, NOBODY, out, |distinct, worked_out| {
+                    for_each_text(distinct, name, |text| worked_out.push(people.person(text, spine)))
+                })
+            });
+        }
+        for_each_text(array, name, |text| out.push(self.person(text, spine)))
+    }
+
+    /// The person of each of these rows, which are in order.
+    ///
+    /// # Errors
+    /// A column of a type that holds no pseudonyms.
+    pub fn read_some(
         &mut self,
         array: &ArrayRef,
         name: &str,
         spine: &Spine,
-        is_asked: impl Fn(usize) -> bool,
+        rows: &[u32],
         out: &mut Vec<u32>,
     ) -> Result<()> {
         out.clear();
         if let DataType::Dictionary(..) = array.data_type() {
-            let mut dictionary = std::mem::take(&mut self.dictionary);
-            let read = dictionary.each_row(array, NOBODY, out, |distinct, worked_out| {
-                for_each_text(distinct, name, |text| worked_out.push(self.person(text, spine)))
+            return self.with_dictionary(|people, dictionary| {
+                dictionary.some_rows(array, NOBODY, rows, out, |distinct, worked_out| {
+                    for_each_text(distinct, name, |text| worked_out.push(people.person(text, spine)))
+                })
             });
-            self.dictionary = dictionary;
-            return read;
         }
-        let mut row = 0;
-        for_each_text(array, name, |text| {
-            let person = if is_asked(row) { self.person(text, spine) } else { NOBODY };
-            out.push(person);
-            row += 1;
-        })
+        for_some_texts(array, name, rows, |text| out.push(self.person(text, spine)))
+    }
+
+    fn with_dictionary(
+        &mut self,
+        read: impl FnOnce(&mut PersonReader, &mut KnownDictionary<u32>) -> Result<()>,
+    ) -> Result<()> {
+        let mut dictionary = std::mem::take(&mut self.dictionary);
+        let done = read(self, &mut dictionary);
+        self.dictionary = dictionary;
+        done
     }
 
     fn person(&mut self, text: Option<&[u8]>, spine: &Spine) -> u32 {
@@ -251,9 +276,9 @@ struct Thread {
     concepts: RowConcepts,
     /// The concept of each value, for sources with one column; [`UNSEEN`] where not yet asked.
     by_value: Vec<u32>,
-    /// The concept of each place of that column's dictionary, and whether one of its values has a fault.
+    /// The concept of each place of that column's dictionary, [`FAULT`] where its value has one, and its value.
     by_place: KnownDictionary<u32>,
-    place_faults: bool,
+    value_of_place: Vec<ValueId>,
     /// One a part of the key, where it is compared as a field.
     key_fields: Vec<Option<ValueReader>>,
     rows: Dealt,
@@ -272,7 +297,11 @@ struct Sent {
     by_sender: Tally,
     /// By practice on the spine, where rows do not say who sent them.
     by_practice: Tally,
+    /// Who sent each row of a batch that several sent.
     values: Vec<ValueId>,
+    /// The rows that name no sender, and whose they are.
+    unnamed: Vec<u32>,
+    people: Vec<u32>,
 }
 
 const UNSEEN: u32 = u32::MAX - 1;
@@ -280,9 +309,11 @@ const UNSEEN: u32 = u32::MAX - 1;
 #[derive(Default)]
 struct Buffers {
     values: Vec<Vec<ValueId>>,
-    concepts: Vec<u32>,
-    /// The rows that are taken.
+    /// The concept of every row, where it takes more than a look at one column's dictionary.
+    all_concepts: Vec<u32>,
+    /// The rows that are taken, and the concept and the person of each.
     rows: Vec<u32>,
+    concepts: Vec<u32>,
     people: Vec<u32>,
     days: Vec<i32>,
     recorded: Vec<i32>,
@@ -302,6 +333,8 @@ struct Noted {
 
 /// A concept slot for a row that is dropped before its concept is asked.
 const DROPPED: u32 = u32::MAX - 2;
+/// Of a place in a dictionary, whose value is to be looked at for every row that has it.
+const FAULT: u32 = u32::MAX - 3;
 
 impl<'a> EventReader<'a> {
     /// `None` where no model asks about the layout's stream.
@@ -352,7 +385,7 @@ impl<'a> EventReader<'a> {
             concepts: RowConcepts::new(self.shape.stream, plan, &systems),
             by_value: Vec::new(),
             by_place: KnownDictionary::default(),
-            place_faults: false,
+            value_of_place: Vec::new(),
             key_fields: self.shape.duplicate_key.iter().map(|part| self.key_field(part)).collect(),
             rows: Dealt::spilling(self.context.spill),
             candidates: Vec::new(),
@@ -464,19 +497,9 @@ impl Thread {
         let name = |column: usize| shape.wanted[column].0.as_str();
         let column = |column: usize| batch.columns[column].as_ref().expect("required columns are there");
         self.counts.rows += batch.rows as u64;
-        self.name_concepts(reader, batch)?;
-        self.choose_rows(batch.rows);
-        self.read_senders(reader, batch)?;
-        let concepts = &self.buffers.concepts;
-        let (senders, of_practices) = (&self.sent.values, is_sent_by_practices(reader));
-        let is_asked = |row: usize| concepts[row] < DROPPED || of_practices && senders[row] == BLANK;
-        self.people.read(
-            column(shape.person),
-            name(shape.person),
-            reader.context.spine,
-            is_asked,
-            &mut self.buffers.people,
-        )?;
+        self.choose_rows(reader, batch)?;
+        let (rows, people) = (&self.buffers.rows, &mut self.buffers.people);
+        self.people.read_some(column(shape.person), name(shape.person), reader.context.spine, rows, people)?;
         self.day.read(column(shape.day), name(shape.day), &mut self.buffers.days)?;
         if let (Some(reader), Some(place)) = (&mut self.recorded, shape.recorded) {
             reader.read(column(place), name(place), &mut self.buffers.recorded)?;
@@ -501,62 +524,132 @@ impl Thread {
         if !shape.duplicate_key.is_empty() {
             read_keys(shape, batch, &mut self.key_fields, &mut self.buffers.keys)?;
         }
-        self.count_sent(reader);
+        self.count_sent(reader, batch)?;
         for place in 0..self.buffers.rows.len() {
-            self.take_row(reader, batch, self.buffers.rows[place] as usize);
+            self.take_row(reader, batch, place);
         }
         Ok(())
     }
 
-    /// The rows that some model asks about; the others are counted together.
-    fn choose_rows(&mut self, rows: usize) {
-        let Buffers { rows: chosen, concepts, .. } = &mut self.buffers;
-        chosen.clear();
-        chosen.reserve(rows);
+    /// The rows that some model asks about, each with its concept; the others are counted together.
+    fn choose_rows(&mut self, reader: &EventReader, batch: &Batch) -> Result<()> {
+        self.buffers.rows.clear();
+        self.buffers.concepts.clear();
+        let dropped = match dictionary_of_concepts(reader, batch) {
+            Some((array, name, of)) => self.choose_by_dictionary(reader, batch, array, name, of)?,
+            None => self.choose_by_values(reader, batch)?,
+        };
+        self.counts.drop_rows(Rule::NotAskedFor, (batch.rows - self.buffers.rows.len()) as u64 - dropped);
+        Ok(())
+    }
+
+    /// Where the rows' concept hangs on one column alone, which has a dictionary: one look-up a row, from the
+    /// dictionary's places to concepts. Most rows of a GP feed go this way. Returns how many rows were dropped.
+    fn choose_by_dictionary(
+        &mut self,
+        reader: &EventReader,
+        batch: &Batch,
+        array: &ArrayRef,
+        name: &str,
+        of: usize,
+    ) -> Result<u64> {
+        let blank = self.concept_of_value(0, of, BLANK, reader);
+        let mut by_place = std::mem::take(&mut self.by_place);
+        let learnt = by_place.learn(array, |distinct, worked_out| {
+            self.value_of_place.clear();
+            for_each_text(distinct, name, |text| {
+                let value = self.fields[0].values.of(text);
+                self.value_of_place.push(value);
+                let is_fault = self.fields[0].values.is_fault(value);
+                worked_out.push(if is_fault { FAULT } else { self.concept_of_value(0, of, value, reader) });
+            })
+        });
+        let (concepts, nulls) = (learnt?, array.nulls().filter(|nulls| nulls.null_count() > 0));
         let mut dropped = 0;
-        for (row, concept) in concepts.iter().enumerate() {
-            if *concept < DROPPED {
-                chosen.push(row as u32);
+        each_key(array, |row, key| {
+            let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
+            let mut concept = if is_null { blank } else { concepts[key] };
+            if concept == FAULT {
+                let value = self.value_of_place[key];
+                concept = match self.set_aside_fault(reader, batch, (0, 0), row, value) {
+                    true => DROPPED,
+                    false => self.concept_of_value(0, of, value, reader),
+                };
+                dropped += u64::from(concept == DROPPED);
+            }
+            if concept < FAULT {
+                self.buffers.rows.push(row as u32);
+                self.buffers.concepts.push(concept);
+            }
+        });
+        self.by_place = by_place;
+        Ok(dropped)
+    }
+
+    fn choose_by_values(&mut self, reader: &EventReader, batch: &Batch) -> Result<u64> {
+        self.name_concepts(reader, batch)?;
+        let Buffers { rows, concepts, all_concepts, .. } = &mut self.buffers;
+        let mut dropped = 0;
+        for (row, concept) in all_concepts.iter().enumerate() {
+            if *concept < FAULT {
+                rows.push(row as u32);
+                concepts.push(*concept);
             }
             dropped += u64::from(*concept == DROPPED);
         }
-        self.counts.drop_rows(Rule::NotAskedFor, (rows - chosen.len()) as u64 - dropped);
-    }
-
-    /// Who sent each row of the batch; blank where it does not say.
-    fn read_senders(&mut self, reader: &EventReader, batch: &Batch) -> Result<()> {
-        let sent = &mut self.sent;
-        let sender = reader.shape.sender.and_then(|(_, column)| Some((column, batch.columns[column].as_ref()?)));
-        match (sender, &mut sent.senders) {
-            (Some((column, array)), Some(senders)) => {
-                senders.read(array, &reader.shape.wanted[column].0, &mut sent.values)
-            }
-            _ => {
-                sent.values.clear();
-                sent.values.resize(batch.rows, BLANK);
-                Ok(())
-            }
-        }
+        Ok(dropped)
     }
 
     /// Counts the batch's rows by who sent them and when they were known, whatever is asked of them.
-    fn count_sent(&mut self, reader: &EventReader) {
-        let (slots, spine) = (reader.context.slots, reader.context.spine);
-        let Buffers { days, recorded, people, .. } = &self.buffers;
-        // A recording day that is missing or no date is far in the past.
-        let has_recorded = reader.shape.recorded.is_some();
-        let known = |row: usize| if has_recorded { days[row].max(recorded[row]) } else { days[row] };
+    fn count_sent(&mut self, reader: &EventReader, batch: &Batch) -> Result<()> {
+        self.read_senders(reader, batch)?;
+        let (slots, sent) = (reader.context.slots, &mut self.sent);
+        let days = &self.buffers.days[..];
+        let recorded = reader.shape.recorded.map(|_| &self.buffers.recorded[..]);
         let of_practices = is_sent_by_practices(reader);
-        let Sent { by_sender, by_practice, values, .. } = &mut self.sent;
-        for (row, &sender) in values.iter().enumerate() {
-            if sender != BLANK || !of_practices {
-                by_sender.count(slots, sender, days[row], known(row));
-            } else if people[row] < NOBODY
-                && let Some(practice) = spine.practice_on(people[row], Day(days[row]))
-            {
-                by_practice.count(slots, practice, days[row], known(row));
+        if let [sender] = sent.values[..]
+            && (sender != BLANK || !of_practices)
+        {
+            sent.by_sender.count_all(slots, sender, days, recorded);
+            return Ok(());
+        }
+        // A recording day that is missing or no date is far in the past.
+        let known = |row: usize| recorded.map_or(days[row], |recorded| days[row].max(recorded[row]));
+        let sender_of = |row: usize| if let [sender] = sent.values[..] { sender } else { sent.values[row] };
+        sent.unnamed.clear();
+        for (row, &day) in days.iter().enumerate() {
+            match sender_of(row) {
+                BLANK if of_practices => sent.unnamed.push(row as u32),
+                sender => sent.by_sender.count(slots, sender, day, known(row)),
             }
         }
+        if sent.unnamed.is_empty() {
+            return Ok(());
+        }
+        let (spine, person) = (reader.context.spine, reader.shape.person);
+        let array = batch.columns[person].as_ref().expect("required columns are there");
+        self.people.read_some(array, &reader.shape.wanted[person].0, spine, &sent.unnamed, &mut sent.people)?;
+        for (&row, &person) in sent.unnamed.iter().zip(&sent.people).filter(|(_, person)| **person < NOBODY) {
+            let day = days[row as usize];
+            if let Some(practice) = spine.practice_on(person, Day(day)) {
+                sent.by_practice.count(slots, practice, day, known(row as usize));
+            }
+        }
+        Ok(())
+    }
+
+    /// Who sent each row of the batch, or the one who sent them all; blank where rows do not say.
+    fn read_senders(&mut self, reader: &EventReader, batch: &Batch) -> Result<()> {
+        let Sent { senders, values, .. } = &mut self.sent;
+        values.clear();
+        let column = reader.shape.sender.and_then(|(_, column)| Some((column, batch.columns[column].as_ref()?)));
+        let (Some((column, array)), Some(senders)) = (column, senders) else {
+            values.push(BLANK);
+            return Ok(());
+        };
+        let is_one = matches!(array.data_type(), DataType::Dictionary(..)) && is_one_value(array);
+        let rows = if is_one { array.slice(0, 1) } else { array.clone() };
+        senders.read(&rows, &reader.shape.wanted[column].0, values)
     }
 
     /// The values of every field column of the batch, one buffer a column.
@@ -582,11 +675,8 @@ impl Thread {
 
     /// The concept of every row of the batch.
     fn name_concepts(&mut self, reader: &EventReader, batch: &Batch) -> Result<()> {
-        if self.name_concepts_by_dictionary(reader, batch)? {
-            return Ok(());
-        }
         self.read_values(reader, batch)?;
-        let mut concepts = std::mem::take(&mut self.buffers.concepts);
+        let mut concepts = std::mem::take(&mut self.buffers.all_concepts);
         concepts.clear();
         concepts.resize(batch.rows, IRRELEVANT);
         self.set_aside_faults(reader, batch, &mut concepts);
@@ -607,34 +697,8 @@ impl Thread {
                 *concept = self.concepts.of(&of_row, &of, &value, reader.context.library);
             }
         }
-        self.buffers.concepts = concepts;
+        self.buffers.all_concepts = concepts;
         Ok(())
-    }
-
-    /// Where the rows' concept hangs on one column alone, which has a dictionary of values without a fault: one look-up
-    /// a row, from the dictionary's places to concepts. Most rows of a GP feed go this way. Returns whether they did.
-    fn name_concepts_by_dictionary(&mut self, reader: &EventReader, batch: &Batch) -> Result<bool> {
-        let [field] = &reader.shape.fields[..] else { return Ok(false) };
-        let ([column], Some(of), None) = (&field.columns[..], field.planned, &field.keep) else { return Ok(false) };
-        let Some(array) = &batch.columns[*column] else { return Ok(false) };
-        if !reader.shape.duplicate_key.is_empty() || !matches!(array.data_type(), DataType::Dictionary(..)) {
-            return Ok(false);
-        }
-        let name = &reader.shape.wanted[*column].0;
-        let blank = self.concept_of_value(0, of, BLANK, reader);
-        let (mut by_place, mut concepts) =
-            (std::mem::take(&mut self.by_place), std::mem::take(&mut self.buffers.concepts));
-        concepts.clear();
-        let named = by_place.each_row(array, blank, &mut concepts, |distinct, worked_out| {
-            self.place_faults = false;
-            for_each_text(distinct, name, |text| {
-                let value = self.fields[0].values.of(text);
-                self.place_faults |= self.fields[0].values.is_fault(value);
-                worked_out.push(self.concept_of_value(0, of, value, reader));
-            })
-        });
-        (self.by_place, self.buffers.concepts) = (by_place, concepts);
-        named.map(|()| !self.place_faults)
     }
 
     /// The concept of the rows of a source whose concept hangs on one column.
@@ -656,50 +720,56 @@ impl Thread {
     /// Rejects rows with unknown codes, drops rows of kinds that the layout does not take, counts malformed codes.
     fn set_aside_faults(&mut self, reader: &EventReader, batch: &Batch, concepts: &mut [u32]) {
         let mut buffer = 0;
-        for (field, values) in reader.shape.fields.iter().zip(&self.fields) {
-            let readings = &values.values.values;
-            let is_clean = !values.values.has_faults;
-            for &column in &field.columns {
-                let cells = &self.buffers.values[buffer];
-                buffer += 1;
-                if is_clean && field.keep.is_none() {
-                    continue;
-                }
-                let name = &reader.shape.wanted[column].0;
-                for (row, cell) in
-                    cells.iter().enumerate().filter(|(row, _)| concepts[*row] != DROPPED).collect::<Vec<_>>()
-                {
-                    let (value, reading) = &readings[*cell as usize];
-                    match reading {
-                        Reading::Unknown => {
-                            self.counts.reject(batch.file, batch.first_row + row as u64, name, Rule::UnknownCode);
+        for (number, field) in reader.shape.fields.iter().enumerate() {
+            let is_clean = !self.fields[number].values.has_faults;
+            for place in 0..field.columns.len() {
+                let cells = std::mem::take(&mut self.buffers.values[buffer]);
+                if !is_clean || field.keep.is_some() {
+                    for (row, cell) in cells.iter().enumerate() {
+                        if concepts[row] != DROPPED && self.set_aside_fault(reader, batch, (number, place), row, *cell)
+                        {
                             concepts[row] = DROPPED;
                         }
-                        Reading::Malformed => {
-                            *self
-                                .counts
-                                .malformed
-                                .entry(reader.layout.fields[field.layout].name.clone())
-                                .or_default() += 1;
-                        }
-                        Reading::NotInDictionary => {
-                            let name = &reader.layout.fields[field.layout].name;
-                            *self.counts.not_in_dictionary.entry(name.clone()).or_default() += 1;
-                        }
-                        Reading::Sensitive if field.columns.len() == 1 => {
-                            self.counts.drop_row(Rule::Sensitive);
-                            concepts[row] = DROPPED;
-                        }
-                        Reading::Sensitive => self.counts.sensitive_codes += 1,
-                        _ if field.keep.as_ref().is_some_and(|keep| !keep.contains(value)) => {
-                            self.counts.drop_row(Rule::NotOfThisKind);
-                            concepts[row] = DROPPED;
-                        }
-                        _ => {}
                     }
                 }
+                self.buffers.values[buffer] = cells;
+                buffer += 1;
             }
         }
+    }
+
+    /// Counts what is wrong with a value of a field's column; whether its row is not to be looked at any further.
+    fn set_aside_fault(
+        &mut self,
+        reader: &EventReader,
+        batch: &Batch,
+        (number, place): (usize, usize),
+        row: usize,
+        value: ValueId,
+    ) -> bool {
+        let field = &reader.shape.fields[number];
+        let (value, reading) = &self.fields[number].values.values[value as usize];
+        let name = || reader.layout.fields[field.layout].name.clone();
+        match reading {
+            Reading::Unknown => {
+                let column = &reader.shape.wanted[field.columns[place]].0;
+                self.counts.reject(batch.file, batch.first_row + row as u64, column, Rule::UnknownCode);
+                return true;
+            }
+            Reading::Malformed => *self.counts.malformed.entry(name()).or_default() += 1,
+            Reading::NotInDictionary => *self.counts.not_in_dictionary.entry(name()).or_default() += 1,
+            Reading::Sensitive if field.columns.len() == 1 => {
+                self.counts.drop_row(Rule::Sensitive);
+                return true;
+            }
+            Reading::Sensitive => self.counts.sensitive_codes += 1,
+            _ if field.keep.as_ref().is_some_and(|keep| !keep.contains(value)) => {
+                self.counts.drop_row(Rule::NotOfThisKind);
+                return true;
+            }
+            _ => {}
+        }
+        false
     }
 
     /// How many cells of a row hold something, and a hash of what.
@@ -714,13 +784,13 @@ impl Thread {
         (filled, hash)
     }
 
-    fn take_row(&mut self, reader: &EventReader, batch: &Batch, row: usize) {
+    /// Takes the row at this place among those that are taken.
+    fn take_row(&mut self, reader: &EventReader, batch: &Batch, place: usize) {
         let buffers = &self.buffers;
         let shape = &reader.shape;
-        let concept = buffers.concepts[row];
+        let (row, concept, person) = (buffers.rows[place] as usize, buffers.concepts[place], buffers.people[place]);
         let place = batch.first_row + row as u64;
         let name = |column: usize| shape.wanted[column].0.as_str();
-        let person = buffers.people[row];
         match person {
             UNKNOWN => return self.counts.drop_row(Rule::NotOnRegister),
             OPTED_OUT => return self.counts.drop_row(Rule::OptedOut),
@@ -778,6 +848,16 @@ impl Thread {
 /// Whether a row that does not say who sent it is of the practice that its person was with.
 fn is_sent_by_practices(reader: &EventReader) -> bool {
     reader.layout.layout.covers == Covers::Practices
+}
+
+/// The column that alone decides the concept of a row and comes as a dictionary, its name, and its field's place in the
+/// stream plan; `None` where more than that has to be looked at.
+fn dictionary_of_concepts<'b>(reader: &'b EventReader, batch: &'b Batch) -> Option<(&'b ArrayRef, &'b str, usize)> {
+    let [field] = &reader.shape.fields[..] else { return None };
+    let ([column], Some(of), None) = (&field.columns[..], field.planned, &field.keep) else { return None };
+    let array = batch.columns[*column].as_ref()?;
+    let is_enough = reader.shape.duplicate_key.is_empty() && matches!(array.data_type(), DataType::Dictionary(..));
+    is_enough.then_some((array, reader.shape.wanted[*column].0.as_str(), of))
 }
 
 /// Columns that decide the concept: field reader, buffer, and the field's place in the stream plan.

@@ -16,7 +16,7 @@ const TIMES_FEWER: u64 = 10;
 /// # Missing
 /// `None` where the source has no event of the stream.
 pub fn followed_until(source: &Finished, stream: usize) -> Option<Day> {
-    let months = Months::new();
+    let months = Months::shared();
     // By month: how many events, and the newest day.
     let mut seen: BTreeMap<i32, (u64, i32)> = BTreeMap::new();
     for (concepts, rows) in &source.parts {

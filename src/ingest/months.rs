@@ -69,9 +69,40 @@ pub struct Tally {
     /// passed. They are few.
     late: BTreeMap<(u32, u16, u16), u32>,
     recent: Vec<u32>,
+    /// Rows of each day of the slots, of one sender at a time; the last place is of all days outside.
+    of_day: Vec<u32>,
 }
 
 impl Tally {
+    /// Counts rows of one sender, each with the day that it was recorded on where the source says it.
+    ///
+    /// # Shape
+    /// As [`Tally::count`] for one row after another, where a row is known from its day or its recording on, whichever
+    /// is later; recording days that are missing are far in the past.
+    pub fn count_all(&mut self, slots: &Slots, sender: u32, days: &[i32], recorded: Option<&[i32]>) {
+        let outside = slots.of_day.len();
+        let mut of_day = std::mem::take(&mut self.of_day);
+        of_day.resize(outside + 1, 0);
+        let place = |day: i32| (day.wrapping_sub(slots.first_day) as u32 as usize).min(outside);
+        match recorded {
+            None => days.iter().for_each(|day| of_day[place(*day)] += 1),
+            Some(recorded) => {
+                for (&day, &recorded) in days.iter().zip(recorded) {
+                    match recorded > day {
+                        false => of_day[place(day)] += 1,
+                        true => self.count(slots, sender, day, recorded),
+                    }
+                }
+            }
+        }
+        of_day[outside] = 0;
+        for (place, rows) in of_day.iter_mut().enumerate().filter(|(_, rows)| **rows > 0) {
+            self.count_known(slots, sender, slots.first_day + place as i32, slots.of_day[place], *rows);
+            *rows = 0;
+        }
+        self.of_day = of_day;
+    }
+
     /// Counts a row of a day that was recorded on or after it.
     #[inline]
     pub fn count(&mut self, slots: &Slots, sender: u32, day: i32, known: i32) {
@@ -80,13 +111,19 @@ impl Tally {
         if known >= slots.starts[usize::from(slot)].1.0 {
             return self.count_late(slots, sender, slot, known);
         }
+        self.count_known(slots, sender, day, slot, 1);
+    }
+
+    /// Counts rows of a day that were known before the next as-of day.
+    #[inline]
+    fn count_known(&mut self, slots: &Slots, sender: u32, day: i32, slot: u16, more: u32) {
         let place = sender as usize * slots.starts.len() + usize::from(slot);
-        match self.rows.get_mut(place) {
-            Some(rows) => *rows += 1,
-            None => self.grow(slots, place),
+        if place >= self.rows.len() {
+            self.grow(slots, place);
         }
+        self.rows[place] += more;
         if let Some(rows) = self.recent.get_mut(day.wrapping_sub(slots.recent_from()) as u32 as usize) {
-            *rows += 1;
+            *rows += more;
         }
     }
 
@@ -95,7 +132,6 @@ impl Tally {
         let width = slots.starts.len();
         self.rows.resize((place / width + 1) * width, 0);
         self.recent.resize(RECENT_DAYS, 0);
-        self.rows[place] += 1;
     }
 
     #[cold]
@@ -256,6 +292,36 @@ fn median(rows: &[u64]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_one_sender_are_counted_together_as_one_after_another() {
+        let slots = Slots::new(&[day("2016-01-15"), day("2016-04-01")]);
+        let first = day("2009-12-20").0;
+        let days: Vec<i32> = (0..3_000).map(|n| if n % 97 == 0 { i32::MIN } else { first + n }).collect();
+        let recorded: Vec<i32> = days
+            .iter()
+            .zip(0..)
+            .map(|(day, n)| if n % 5 == 0 { i32::MIN } else { day.wrapping_add(n % 41 - 7) })
+            .collect();
+        let (mut singly, mut together) = (Tally::default(), Tally::default());
+        for (day, recorded) in days.iter().zip(&recorded) {
+            singly.count(&slots, 3, *day, *day.max(recorded));
+        }
+        together.count_all(&slots, 3, &days[..1_700], Some(&recorded[..1_700]));
+        together.count_all(&slots, 3, &days[1_700..], Some(&recorded[1_700..]));
+        let sent = |tally: &Tally| {
+            let mut sent = SentRows::default();
+            sent.add(&slots, tally, |sender| sender.to_string());
+            sent
+        };
+        assert_eq!(sent(&singly), sent(&together));
+        assert!(!singly.late.is_empty());
+        // Of 21 January to 31 March 71 days, without recording days and with none late.
+        let mut plain = Tally::default();
+        plain.count_all(&slots, 0, &days[..1], None);
+        plain.count_all(&slots, 0, &(day("2016-01-21").0..day("2016-04-05").0).collect::<Vec<_>>(), None);
+        assert_eq!(sent(&plain).months(&slots, "0", day("2016-04-01"))[..3], [31, 29, 11]);
+    }
 
     fn day(text: &str) -> Day {
         Day::parse(text.as_bytes()).unwrap()

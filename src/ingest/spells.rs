@@ -381,7 +381,7 @@ impl Thread {
         };
         let mut people = Vec::new();
         let (array, name) = column(PERSON).expect("every layout has a person");
-        self.people.read(array, name, reader.context.spine, |_| true, &mut people)?;
+        self.people.read(array, name, reader.context.spine, &mut people)?;
         let mut days = [const { Vec::new() }; 5];
         for ((part, days), reader) in
             [ADMITTED, START, END, DISCHARGED, SUBMITTED].into_iter().zip(&mut days).zip(&mut self.days)

@@ -7,10 +7,13 @@
 //! values are worked out that follow from a measure that saw an event, or from what is known of the person besides
 //! events.
 
+use rayon::prelude::*;
+
 use crate::day::{Day, Months};
 use crate::event::{AmountKind, Event};
 use crate::model::{Expression, Take};
 use crate::number::Micro;
+use crate::timeline::Timelines;
 
 use super::Attributes;
 use super::plan::{Act, Node, Operation, Operations, Plan, PlannedMeasure, PlannedWindow};
@@ -41,7 +44,7 @@ pub struct Scratch {
     /// The as-of day that the windows back from it stand for.
     placed_for: Option<Day>,
     anchors: Vec<i32>,
-    months: Months,
+    months: &'static Months,
     /// One a node of the plan.
     pub values: Vec<Micro>,
     /// One a measure of the plan.
@@ -80,6 +83,8 @@ pub struct Evaluator<'a> {
     personal: Vec<u64>,
     /// For each measure one bit a node: whether it is in it.
     in_nodes: Vec<Vec<u64>>,
+    /// The windows that count back from an anchor.
+    anchored_windows: Vec<usize>,
 }
 
 /// The places of the bits that are set, in order.
@@ -92,18 +97,14 @@ pub fn ones(bits: &[u64]) -> impl Iterator<Item = usize> + Clone + '_ {
 
 impl<'a> Evaluator<'a> {
     pub fn new(plan: &'a Plan, operations: &'a Operations) -> Evaluator<'a> {
-        let leaves = plan.nodes.iter().map(|node| match node {
-            Node::AgeYears => Some(Expression::AgeYears),
-            Node::Sex(sex) => Some(Expression::Sex(*sex)),
-            Node::Number(name) => Some(Expression::Number(name.clone())),
-            Node::WordIn(name, words) => Some(Expression::WordIn(name.clone(), words.clone())),
-            _ => None,
-        });
-        let leaves: Vec<Option<Expression>> = leaves.collect();
+        let leaves = leaves_of(plan);
         let personal = nodes_with(plan, |node| !matches!(node, Node::Measure(_)));
         let in_nodes = (0..plan.measures.len()).map(|number| nodes_with(plan, |node| *node == Node::Measure(number)));
+        let windows = operations.windows.iter().enumerate();
+        let anchored_windows = windows.filter(|(_, planned)| planned.reference > 0).map(|(which, _)| which).collect();
+        let in_nodes = in_nodes.collect();
         let mut evaluator =
-            Evaluator { plan, operations, leaves, usual: Vec::new(), personal, in_nodes: in_nodes.collect() };
+            Evaluator { plan, operations, leaves, usual: Vec::new(), personal, in_nodes, anchored_windows };
         let mut values = vec![Micro::MISSING; plan.nodes.len()];
         for (place, node) in plan.nodes.iter().enumerate() {
             values[place] = match node {
@@ -125,7 +126,7 @@ impl<'a> Evaluator<'a> {
             windows: vec![(0, -1); self.operations.windows.len()],
             placed_for: None,
             anchors: vec![NEVER; self.plan.anchors.len() + 1],
-            months: Months::new(),
+            months: Months::shared(),
             values: self.usual.clone(),
             look_ups: vec![LookUps::default(); self.plan.measures.len()],
         }
@@ -136,19 +137,41 @@ impl<'a> Evaluator<'a> {
     /// # Boundaries
     /// Only events that happened and were recorded before the as-of day are seen. An interval that had not ended by
     /// then is open, whatever its last day turned out to be.
-    pub fn evaluate(&self, events: &[Event], person: &dyn Attributes, as_of: Day, scratch: &mut Scratch) {
+    pub fn evaluate(&self, events: &[Event], person: &impl Attributes, as_of: Day, scratch: &mut Scratch) {
+        self.evaluate_anchored(events, events, person, as_of, scratch);
+    }
+
+    /// As [`Evaluator::evaluate`], with the events among which anchors are looked for: none, where it is known that none
+    /// of the person's can be one.
+    pub fn evaluate_anchored(
+        &self,
+        events: &[Event],
+        anchors_among: &[Event],
+        person: &impl Attributes,
+        as_of: Day,
+        scratch: &mut Scratch,
+    ) {
         self.forget(scratch);
         scratch.round += 1;
-        self.place_windows(events, as_of, scratch);
+        self.place_windows(anchors_among, as_of, scratch);
         for event in events {
-            if event.day >= as_of.0 {
+            let days_ago = as_of.0 - event.day;
+            if days_ago <= 0 {
                 break;
             }
-            if event.is_known_on(as_of.0) {
-                self.take(event, as_of, scratch);
+            let concept = self.operations.concepts[event.concept as usize];
+            if days_ago < concept.reach_days && event.is_known_on(as_of.0) {
+                self.take(event, self.operations.of(concept), as_of, scratch);
             }
         }
         self.finish(person, as_of, scratch);
+    }
+
+    /// The people of whom some event can be an anchor, in order.
+    pub fn anchored(&self, timelines: &Timelines) -> Vec<u32> {
+        let can_anchor = |event: &Event| self.operations.concepts[event.concept as usize].anchors != 0;
+        let people = timelines.numbers().into_par_iter().with_min_len(1 << 12);
+        people.filter(|person| timelines.of(*person).iter().any(can_anchor)).collect()
     }
 
     /// Puts back what the last person had otherwise than usual.
@@ -165,10 +188,9 @@ impl<'a> Evaluator<'a> {
     /// The events that counted for a measure in the last evaluation, as places in the slice.
     pub fn events_behind(&self, measure: usize, events: &[Event], as_of: Day, scratch: &Scratch) -> Vec<usize> {
         let counts = |event: &Event| {
-            let concept = event.concept as usize;
-            let operations = self.operations.starts[concept] as usize..self.operations.starts[concept + 1] as usize;
+            let operations = self.operations.of(self.operations.concepts[event.concept as usize]);
             event.is_known_on(as_of.0)
-                && self.operations.operations[operations].iter().any(|operation| {
+                && operations.iter().any(|operation| {
                     let (first, last) = scratch.windows[operation.window as usize];
                     operation.measure as usize == measure
                         && (first..=last).contains(&event.day)
@@ -183,7 +205,7 @@ impl<'a> Evaluator<'a> {
         let ended = self.plan.anchors[number].anchor.ended;
         let is_anchor = |event: &&Event| {
             event.is_known_on(as_of.0)
-                && self.operations.anchors[event.concept as usize] >> number & 1 == 1
+                && self.operations.concepts[event.concept as usize].anchors >> number & 1 == 1
                 && match event.end_day() {
                     Some(end) if end < as_of.0 => ended.holds(as_of.0 - end),
                     _ => true,
@@ -192,26 +214,29 @@ impl<'a> Evaluator<'a> {
         events.iter().rev().skip_while(|event| event.day >= as_of.0).find(is_anchor)
     }
 
-    fn place_windows(&self, events: &[Event], as_of: Day, scratch: &mut Scratch) {
+    fn place_windows(&self, anchors_among: &[Event], as_of: Day, scratch: &mut Scratch) {
+        let place = |which: usize, scratch: &mut Scratch| {
+            let planned = &self.operations.windows[which];
+            scratch.windows[which] = days_of(planned, scratch.anchors[planned.reference], as_of);
+        };
         scratch.anchors[0] = as_of.0;
+        let mut has_moved = false;
         for number in 0..self.plan.anchors.len() {
-            let last = self.anchor_event(number, events, as_of);
-            scratch.anchors[number + 1] = last.map_or(NEVER, |event| event.day);
+            let last = self.anchor_event(number, anchors_among, as_of);
+            let day = last.map_or(NEVER, |event| event.day);
+            has_moved |= std::mem::replace(&mut scratch.anchors[number + 1], day) != day;
         }
-        // Windows back from the as-of day are everybody's.
-        let is_new = scratch.placed_for.replace(as_of) != Some(as_of);
-        for (place, planned) in self.operations.windows.iter().enumerate() {
-            if is_new || planned.reference > 0 {
-                scratch.windows[place] = days_of(planned, scratch.anchors[planned.reference], as_of);
-            }
+        if scratch.placed_for.replace(as_of) != Some(as_of) {
+            (0..self.operations.windows.len()).for_each(|which| place(which, scratch));
+        } else if has_moved {
+            // Windows back from the as-of day are everybody's.
+            self.anchored_windows.iter().for_each(|which| place(*which, scratch));
         }
     }
 
     #[inline]
-    fn take(&self, event: &Event, as_of: Day, scratch: &mut Scratch) {
-        let concept = event.concept as usize;
-        let operations = self.operations.starts[concept] as usize..self.operations.starts[concept + 1] as usize;
-        for operation in &self.operations.operations[operations] {
+    fn take(&self, event: &Event, operations: &[Operation], as_of: Day, scratch: &mut Scratch) {
+        for operation in operations {
             let (first, last) = scratch.windows[operation.window as usize];
             if event.day < first || event.day > last {
                 continue;
@@ -224,7 +249,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn finish(&self, person: &dyn Attributes, as_of: Day, scratch: &mut Scratch) {
+    fn finish(&self, person: &impl Attributes, as_of: Day, scratch: &mut Scratch) {
         scratch.worked_out.copy_from_slice(&self.personal);
         for measure in ones(&scratch.touched) {
             scratch.worked_out.iter_mut().zip(&self.in_nodes[measure]).for_each(|(all, of)| *all |= of);
@@ -237,7 +262,8 @@ impl<'a> Evaluator<'a> {
                 scratch.values[place] = match &self.plan.nodes[place] {
                     Node::Measure(number) => self.measured(*number, as_of, scratch),
                     node => composed(node, &scratch.values).unwrap_or_else(|| {
-                        person.value(self.leaves[place].as_ref().expect("leaves were listed"), as_of)
+                        let leaf = self.leaves[place].as_ref().expect("leaves were listed");
+                        person.value_at(place, leaf, as_of)
                     }),
                 };
             }
@@ -291,6 +317,18 @@ fn composed(node: &Node, values: &[Micro]) -> Option<Micro> {
         Node::Not(of) => Micro::flag(!values[*of].is_true()),
         Node::Measure(_) | Node::AgeYears | Node::Sex(_) | Node::Number(_) | Node::WordIn(..) => return None,
     })
+}
+
+/// The leaves of a plan's nodes that people answer, one a node.
+pub fn leaves_of(plan: &Plan) -> Vec<Option<Expression>> {
+    let leaf = |node: &Node| match node {
+        Node::AgeYears => Some(Expression::AgeYears),
+        Node::Sex(sex) => Some(Expression::Sex(*sex)),
+        Node::Number(name) => Some(Expression::Number(name.clone())),
+        Node::WordIn(name, words) => Some(Expression::WordIn(name.clone(), words.clone())),
+        _ => None,
+    };
+    plan.nodes.iter().map(leaf).collect()
 }
 
 /// One bit a node: whether a leaf for which this holds is in it.

@@ -12,7 +12,7 @@ pub mod slow;
 use crate::day::{Day, Month};
 use crate::model::{Expression, Sex};
 use crate::number::Micro;
-use crate::person::Spine;
+use crate::person::{Spine, WordColumn};
 
 /// What is known of a person besides events.
 pub trait Attributes {
@@ -36,6 +36,83 @@ pub trait Attributes {
             _ => None,
         };
         known.unwrap_or(Micro::MISSING)
+    }
+
+    /// The value of the leaf that is this node of the plan, for whoever looked its column up beforehand.
+    fn value_at(&self, _node: usize, leaf: &Expression, as_of: Day) -> Micro {
+        self.value(leaf, as_of)
+    }
+}
+
+/// The columns of the spine that answer the leaves of a plan, looked up once for all people.
+pub struct Columns<'a> {
+    spine: &'a Spine,
+    /// One a node of the plan.
+    of_nodes: Vec<Column<'a>>,
+}
+
+enum Column<'a> {
+    /// Asked by name.
+    Other,
+    Number(&'a [i32]),
+    /// Whether each word of the column is one of the leaf's.
+    Word(&'a WordColumn, Vec<bool>),
+}
+
+impl<'a> Columns<'a> {
+    pub fn new(spine: &'a Spine, leaves: &[Option<Expression>]) -> Columns<'a> {
+        let column = |leaf: &Option<Expression>| match leaf {
+            Some(Expression::Number(name)) => {
+                spine.numbers.get(name).map_or(Column::Other, |column| Column::Number(column))
+            }
+            Some(Expression::WordIn(name, words)) => spine.words.get(name).map_or(Column::Other, |column| {
+                Column::Word(column, column.words.iter().map(|word| words.contains(word)).collect())
+            }),
+            _ => Column::Other,
+        };
+        Columns { spine, of_nodes: leaves.iter().map(column).collect() }
+    }
+
+    pub fn of(&self, person: u32) -> OnColumns<'_> {
+        OnColumns { columns: self, person: OnSpine { spine: self.spine, person } }
+    }
+}
+
+/// A person of the spine whose columns were looked up.
+#[derive(Clone, Copy)]
+pub struct OnColumns<'a> {
+    columns: &'a Columns<'a>,
+    person: OnSpine<'a>,
+}
+
+impl Attributes for OnColumns<'_> {
+    fn birth(&self) -> Option<Month> {
+        self.person.birth()
+    }
+
+    fn sex(&self) -> Option<Sex> {
+        self.person.sex()
+    }
+
+    fn number(&self, name: &str) -> Option<i32> {
+        self.person.number(name)
+    }
+
+    fn word(&self, name: &str) -> Option<&str> {
+        self.person.word(name)
+    }
+
+    fn value_at(&self, node: usize, leaf: &Expression, as_of: Day) -> Micro {
+        let person = self.person.person as usize;
+        match &self.columns.of_nodes[node] {
+            Column::Other => self.value(leaf, as_of),
+            Column::Number(column) if column[person] == i32::MIN => Micro::MISSING,
+            Column::Number(column) => Micro::thousandths(column[person].into()),
+            Column::Word(column, is_one) => {
+                let known = is_one.get(column.places[person] as usize);
+                known.map_or(Micro::MISSING, |is_one| Micro::flag(*is_one))
+            }
+        }
     }
 }
 

@@ -370,15 +370,37 @@ pub struct PlannedWindow {
     pub by_month: bool,
 }
 
+impl PlannedWindow {
+    /// The most days before the as-of day that a day of it can lie; `i32::MAX` where it reaches back without end, or
+    /// from another day than the as-of day.
+    fn reach_days(&self) -> i32 {
+        const LONGEST_MONTH: i32 = 31;
+        match self.reference {
+            0 => self.window.up_to_days.saturating_add(if self.by_month { LONGEST_MONTH } else { 0 }),
+            _ => i32::MAX,
+        }
+    }
+}
+
+/// What a concept's events do.
+#[derive(Debug, Clone, Copy)]
+pub struct OfConcept {
+    /// `first..end` in the operations of all.
+    first: u32,
+    end: u32,
+    /// Of an event this many days and more before the as-of day nothing follows.
+    pub reach_days: i32,
+    /// Which anchors they can be, one bit each.
+    pub anchors: u32,
+}
+
 /// For each concept, what its events do.
 #[derive(Debug, Clone, Default)]
 pub struct Operations {
-    /// `starts[concept]..starts[concept + 1]` in `operations`.
-    pub starts: Vec<u32>,
+    /// One a concept.
+    pub concepts: Vec<OfConcept>,
     pub operations: Vec<Operation>,
     pub windows: Vec<PlannedWindow>,
-    /// Which anchors a concept can be, one bit each.
-    pub anchors: Vec<u32>,
     /// How many codes and categories are stamped.
     pub stamps: usize,
     /// For each measure that looks up: the value of each code, by its place; `None` where its table lacks the code.
@@ -388,6 +410,12 @@ pub struct Operations {
 }
 
 impl Operations {
+    /// What the events of a concept do.
+    #[inline]
+    pub fn of(&self, concept: OfConcept) -> &[Operation] {
+        &self.operations[concept.first as usize..concept.end as usize]
+    }
+
     /// Looks every code up in these tables; nothing else depends on what they say.
     pub fn look_up(&mut self, plan: &Plan, tables: &dyn Tables) {
         for (planned, (codes, values)) in plan.measures.iter().zip(self.looked_up.iter().zip(&mut self.look_ups)) {
@@ -412,7 +440,7 @@ impl Plan {
             Operations { look_ups: vec![Vec::new(); none], looked_up: vec![Vec::new(); none], ..Operations::default() };
         let numbering = Numbering::new(self, concepts, library, &mut made);
         for concept in concepts {
-            made.starts.push(made.operations.len() as u32);
+            let first = made.operations.len();
             for (number, measure) in self.measures.iter().enumerate() {
                 if measure.stream == concept.stream as usize {
                     self.operations_of(number, measure, concept, &numbering, library, &mut made);
@@ -421,9 +449,16 @@ impl Plan {
             let anchors = self.anchors.iter().enumerate().filter(|(_, anchor)| {
                 anchor.stream == concept.stream as usize && has_bit(&concept.mask, anchor.predicate)
             });
-            made.anchors.push(anchors.fold(0, |bits, (number, _)| bits | 1 << number));
+            let anchors = anchors.fold(0, |bits, (number, _)| bits | 1 << number);
+            let reaches = made.operations[first..].iter().map(|of| made.windows[of.window as usize].reach_days());
+            let reach_days = reaches.max().map_or(0, |days| days.saturating_add(1));
+            made.concepts.push(OfConcept {
+                first: first as u32,
+                end: made.operations.len() as u32,
+                reach_days,
+                anchors,
+            });
         }
-        made.starts.push(made.operations.len() as u32);
         made.look_up(self, tables);
         made
     }

@@ -72,6 +72,8 @@ pub struct Dates<'a> {
     days: &'a [Day],
     admissions: Admissions,
     operations: Operations,
+    /// One bit a person: whether some event of theirs can be an anchor.
+    anchored: Vec<u64>,
 }
 
 impl<'a> Dates<'a> {
@@ -85,13 +87,18 @@ impl<'a> Dates<'a> {
             true => Admissions::new(plan, &linked.concepts),
             false => Admissions::default(),
         };
-        linked.each_timelines(&mut |timelines| {
-            admissions.take(timelines);
-            Ok(())
-        })?;
         let tables = RunTables { library: &prepared.library, ratios: BTreeMap::new() };
         let operations = plan.operations(&linked.concepts, &prepared.library, &tables);
-        Ok(Dates { prepared, loaded, days, admissions, operations })
+        let evaluator = Evaluator::new(plan, &operations);
+        let mut anchored = vec![0u64; loaded.people.spine.people().div_ceil(64)];
+        linked.each_timelines(&mut |timelines| {
+            admissions.take(timelines);
+            for person in evaluator.anchored(timelines) {
+                anchored[person as usize / 64] |= 1 << (person % 64);
+            }
+            Ok(())
+        })?;
+        Ok(Dates { prepared, loaded, days, admissions, operations, anchored })
     }
 
     /// Scores everybody at the as-of day with this number, and ranks them.
@@ -116,6 +123,7 @@ impl<'a> Dates<'a> {
             evaluator: &evaluator,
             availability: &availability,
             spine: &people.spine,
+            anchored: Some(&self.anchored),
             as_of,
         };
         let mut parts = everybody.parts();

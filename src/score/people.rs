@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::fidelity::Availability;
 use super::{sum_of, top_reasons};
 use crate::day::Day;
-use crate::measure::OnSpine;
-use crate::measure::evaluate::{Evaluator, LookUps, Scratch, ones};
+use crate::measure::Columns;
+use crate::measure::evaluate::{Evaluator, LookUps, Scratch, leaves_of, ones};
 use crate::model::{Kind, Model, WhenMissing};
 use crate::number::{Micro, Nano};
 use crate::person::{Spine, Standing};
@@ -133,6 +133,8 @@ pub struct Everybody<'a> {
     pub evaluator: &'a Evaluator<'a>,
     pub availability: &'a Availability,
     pub spine: &'a Spine,
+    /// Where it is known of whom an event can be an anchor: one bit a person.
+    pub anchored: Option<&'a [u64]>,
     pub as_of: Day,
 }
 
@@ -140,13 +142,15 @@ pub struct Everybody<'a> {
 pub struct Parts<'a> {
     everybody: &'a Everybody<'a>,
     usual: Usual,
+    columns: Columns<'a>,
     chunks: Vec<Scores>,
 }
 
 impl Parts<'_> {
     /// Scores the people of some timelines, who follow those that were scored before.
     pub fn take(&mut self, timelines: &Timelines, done: &(dyn Fn(u64) + Sync)) {
-        let (everybody, usual, people) = (self.everybody, &self.usual, timelines.numbers());
+        let (everybody, columns, people) = (self.everybody, &self.columns, timelines.numbers());
+        let usual = &self.usual;
         let (first, people) = (people.start as usize, people.len());
         let chunks: Vec<Scores> = (0..people.div_ceil(CHUNK))
             .into_par_iter()
@@ -155,7 +159,7 @@ impl Parts<'_> {
                 |desk, chunk| {
                     let range = first + chunk * CHUNK..first + ((chunk + 1) * CHUNK).min(people);
                     done(range.len() as u64);
-                    everybody.score_chunk(range, timelines, usual, desk)
+                    everybody.score_chunk(range, timelines, usual, columns, desk)
                 },
             )
             .collect();
@@ -165,7 +169,11 @@ impl Parts<'_> {
     /// All of them, one entry a person and model.
     pub fn joined(self) -> Scores {
         let people = self.everybody.spine.people();
-        Scores::joined(self.everybody.nobody(0), self.chunks, people)
+        let mut scores = Scores::joined(self.everybody.nobody(0), self.chunks, people);
+        let Scores { standings, models, .. } = &mut scores;
+        let others = models.par_iter_mut().zip(&self.usual.models).enumerate();
+        others.for_each(|(number, (of, usual))| self.everybody.tally_others(number, standings, usual, of));
+        scores
     }
 }
 
@@ -183,10 +191,12 @@ struct UsualTerms {
     /// One bit a term: the usual value adds to the score, withholds it, is true or counts as recorded, so that the term
     /// is looked at for everybody.
     always: Vec<u64>,
+    /// By practice: its facts in thousandths, as they are published of somebody with nothing out of the usual.
+    facts: Vec<Vec<i32>>,
 }
 
 impl Usual {
-    fn new(models: &[Model], evaluator: &Evaluator, availability: &Availability) -> Usual {
+    fn new(models: &[Model], evaluator: &Evaluator, availability: &Availability, practices: usize) -> Usual {
         let mut of_node: Vec<Vec<(u16, u16)>> = vec![Vec::new(); evaluator.plan.nodes.len()];
         let mut usual = Usual { starts: vec![0], places: Vec::new(), models: Vec::new() };
         for (number, model) in models.iter().enumerate() {
@@ -199,8 +209,14 @@ impl Usual {
                 let speaks = value.is_true() || availability.is_recorded(number, place, value);
                 always[place / 64] |= u64::from(withholds || speaks) << (place % 64);
             }
-            let values = nodes.iter().map(|&node| evaluator.usual[node]).collect();
-            usual.models.push(UsualTerms { values, always });
+            let values: Vec<Micro> = nodes.iter().map(|&node| evaluator.usual[node]).collect();
+            let fact = |practice: usize, place: usize| {
+                let is_unknown = availability.is_unavailable(number, practice as u32, place);
+                in_thousandths(if is_unknown { Micro::MISSING } else { values[place] })
+            };
+            let facts_of = |practice: usize| (0..values.len()).map(|place| fact(practice, place)).collect();
+            let facts = if model.kind == Kind::Facts { (0..practices).map(facts_of).collect() } else { Vec::new() };
+            usual.models.push(UsualTerms { values, always, facts });
         }
         for places in of_node {
             usual.places.extend(places);
@@ -217,6 +233,8 @@ struct Desk {
     listed: Vec<Vec<u64>>,
     /// Zero between people.
     contributions: Vec<Nano>,
+    /// By model: the facts of the people of a chunk, one person's after another's.
+    facts: Vec<Vec<i32>>,
 }
 
 impl Desk {
@@ -238,8 +256,9 @@ impl Desk {
 impl Everybody<'_> {
     /// Nobody's scores yet; they come with the people of some timelines after another.
     pub fn parts(&self) -> Parts<'_> {
-        let usual = Usual::new(self.models, self.evaluator, self.availability);
-        Parts { everybody: self, usual, chunks: Vec::new() }
+        let usual = Usual::new(self.models, self.evaluator, self.availability, self.spine.practices.len());
+        let columns = Columns::new(self.spine, &leaves_of(self.evaluator.plan));
+        Parts { everybody: self, usual, columns, chunks: Vec::new() }
     }
 
     /// The scores of everybody on the spine, whose timelines are these.
@@ -258,6 +277,7 @@ impl Everybody<'_> {
             scratch: self.evaluator.scratch(),
             listed: usual.models.iter().map(|model| model.always.clone()).collect(),
             contributions: vec![Nano::ZERO; most_terms],
+            facts: vec![Vec::new(); self.models.len()],
         }
     }
 
@@ -275,10 +295,10 @@ impl Everybody<'_> {
         people: std::ops::Range<usize>,
         timelines: &Timelines,
         usual: &Usual,
+        columns: &Columns,
         desk: &mut Desk,
     ) -> Scores {
         let mut scores = self.nobody(people.len());
-        let mut tallied: Vec<Vec<u64>> = vec![vec![0; self.spine.practices.len()]; self.models.len()];
         for person in people {
             let standing = self.spine.standing(person as u32, self.as_of);
             scores.standings.push(standing);
@@ -287,53 +307,52 @@ impl Everybody<'_> {
                 _ => Err(Reason::of_standing(standing).expect("whoever is not registered has a reason")),
             };
             if found.is_ok() {
-                let attributes = OnSpine { spine: self.spine, person: person as u32 };
                 let events = timelines.of(person as u32);
-                self.evaluator.evaluate(events, &attributes, self.as_of, &mut desk.scratch);
+                let attributes = columns.of(person as u32);
+                let anchors_among = if self.can_be_anchored(person) { events } else { &[] };
+                self.evaluator.evaluate_anchored(events, anchors_among, &attributes, self.as_of, &mut desk.scratch);
                 desk.list(usual, self.evaluator);
             }
             for (number, out) in scores.models.iter_mut().enumerate() {
-                let is_tallied = match found {
-                    Err(reason) => {
-                        out.leave_out(&self.models[number], reason);
-                        continue;
-                    }
-                    Ok(found) if self.models[number].is_scored() => self.take_score(number, found, desk, out),
+                let is_scored = self.models[number].is_scored();
+                match found {
+                    Err(reason) if is_scored => out.leave_out(reason),
+                    Err(_) => desk.facts[number].extend(std::iter::repeat_n(i32::MIN, out.facts.len())),
+                    Ok(found) if is_scored => self.take_score(number, found, desk, out),
                     Ok(found) => self.take_facts(number, found, &usual.models[number], desk, out),
-                };
-                if let (true, Ok(found)) = (is_tallied, found) {
-                    tallied[number][found.practice as usize] += 1;
                 }
             }
         }
-        for (number, out) in scores.models.iter_mut().enumerate() {
-            self.tally_others(number, &tallied[number], &usual.models[number], out);
+        for (out, rows) in scores.models.iter_mut().zip(&mut desk.facts) {
+            out.take_fact_rows(rows);
+            rows.clear();
         }
         scores.look_ups = desk.scratch.take_look_ups();
         scores
     }
 
-    fn take_facts(&self, number: usize, found: Found, usual: &UsualTerms, desk: &Desk, out: &mut ModelScores) -> bool {
-        for (place, fact) in out.facts.iter_mut().enumerate() {
-            let is_unknown = self.availability.is_unavailable(number, found.practice, place);
-            fact.push(in_thousandths(if is_unknown { Micro::MISSING } else { usual.values[place] }));
-        }
+    fn can_be_anchored(&self, person: usize) -> bool {
+        self.anchored.is_none_or(|people| people[person / 64] >> (person % 64) & 1 == 1)
+    }
+
+    fn take_facts(&self, number: usize, found: Found, usual: &UsualTerms, desk: &mut Desk, out: &mut ModelScores) {
+        let rows = &mut desk.facts[number];
+        let start = rows.len();
+        rows.extend_from_slice(&usual.facts[found.practice as usize]);
         let nodes = &self.evaluator.plan.models[number].terms;
         for place in ones(&desk.listed[number]) {
             let value = desk.scratch.values[nodes[place]];
             self.tally(number, found, place, value, out);
             // What was seen stands; where a feed does not cover the person, nothing seen is not published as none.
             let is_unknown = self.availability.is_unavailable(number, found.practice, place) && !value.is_true();
-            let last = out.facts[place].last_mut().expect("pushed above");
-            *last = in_thousandths(if is_unknown { Micro::MISSING } else { value });
+            rows[start + place] = in_thousandths(if is_unknown { Micro::MISSING } else { value });
         }
-        true
     }
 
-    fn take_score(&self, number: usize, found: Found, desk: &mut Desk, out: &mut ModelScores) -> bool {
+    fn take_score(&self, number: usize, found: Found, desk: &mut Desk, out: &mut ModelScores) {
         let model = &self.models[number];
         let nodes = &self.evaluator.plan.models[number].terms;
-        let Desk { scratch, listed, contributions } = desk;
+        let Desk { scratch, listed, contributions, .. } = desk;
         let places = || ones(&listed[number]);
         let result = match self.outside_population(number, found, scratch) {
             Some(reason) => Err(reason),
@@ -350,7 +369,6 @@ impl Everybody<'_> {
         out.reasons.push(if result.is_ok() { top_reasons(contributions, places()) } else { [None; REASONS] });
         out.linear_predictors.push(result);
         places().for_each(|place| contributions[place] = Nano::ZERO);
-        result.is_ok()
     }
 
     /// Counts a term's value; returns whether it was observed.
@@ -362,7 +380,14 @@ impl Everybody<'_> {
     }
 
     /// Counts, for every term, the people who were not looked at one by one, and those to whom it was unavailable.
-    fn tally_others(&self, number: usize, tallied: &[u64], usual: &UsualTerms, out: &mut ModelScores) {
+    fn tally_others(&self, number: usize, standings: &[Standing], usual: &UsualTerms, out: &mut ModelScores) {
+        let mut tallied = vec![0u64; self.spine.practices.len()];
+        for (person, standing) in standings.iter().enumerate() {
+            let is_tallied = out.linear_predictors.get(person).is_none_or(Result::is_ok);
+            if let (true, Standing::Registered { practice, .. }) = (is_tallied, standing) {
+                tallied[*practice as usize] += 1;
+            }
+        }
         let people: u64 = tallied.iter().sum();
         for (place, term) in out.terms.iter_mut().enumerate() {
             term.take_others(people - term.people, usual.values[place]);
@@ -453,11 +478,15 @@ impl ModelScores {
         });
     }
 
-    fn leave_out(&mut self, model: &Model, reason: Reason) {
-        if model.kind == Kind::Facts {
-            self.facts.iter_mut().for_each(|fact| fact.push(i32::MIN));
-            return;
+    /// Takes the facts of people, one person's after another's, as columns.
+    fn take_fact_rows(&mut self, rows: &[i32]) {
+        let terms = self.facts.len();
+        for (place, fact) in self.facts.iter_mut().enumerate() {
+            fact.extend(rows.iter().skip(place).step_by(terms));
         }
+    }
+
+    fn leave_out(&mut self, reason: Reason) {
         self.linear_predictors.push(Err(reason));
         self.reasons.push([None; REASONS]);
         self.observed.push(0);
