@@ -61,7 +61,8 @@ impl System {
     /// # Boundaries
     /// ICD-10: upper case, no dot, `X` fillers and dagger or asterisk marks dropped, three or four characters.
     /// OPCS-4: upper case, no dot. SNOMED CT: 6 to 18 digits. Read v2 and CTV3: five characters, case kept, a
-    /// trailing term code cut off, short codes filled with dots. BNF: upper case, at most 15 characters. dm+d: as
+    /// trailing term code cut off, short codes filled with dots. BNF: upper case, at most 15
+    /// characters, of which the first two are the chapter's figures. dm+d: as
     /// SNOMED CT, of which its product identifiers are a part.
     /// # Source
     /// NHS Data Dictionary, diagnostic coding; HES analysis guide.
@@ -81,7 +82,10 @@ impl System {
             System::Read2 | System::Ctv3 => normalise_read(raw, out),
             System::Bnf => {
                 out.extend(raw.iter().map(u8::to_ascii_uppercase));
-                (2..=15).contains(&raw.len()) && out.iter().all(u8::is_ascii_alphanumeric)
+                // The chapter, two figures, comes first.
+                (2..=15).contains(&raw.len())
+                    && out.iter().all(u8::is_ascii_alphanumeric)
+                    && out[..2].iter().all(u8::is_ascii_digit)
             }
         };
         match well_formed {

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::day::Day;
 use crate::model::check::nearest;
 
 /// What a gate is asked of.
@@ -129,6 +130,9 @@ gates! {
     /// rows that there are
     RowsAtLeast rows_at_least: Source AtLeast 1.0,
         "leave a source that is not there out of the settings";
+    /// files of 16 KiB or more that are another file of the source byte for byte, where copies of rows are not told apart
+    SameFiles same_files: Source AtMost 0.0,
+        "take out the one that was sent twice";
     /// share by which rows fell against the last published run
     RowsFallShare rows_fall_share: Source AtMost 0.2,
         "a file is missing or was cut";
@@ -150,12 +154,19 @@ gates! {
     /// people on the register
     PeopleAtLeast people_at_least: Run AtLeast 1.0,
         "without people there is nobody to score";
+    /// share of rows of the register whose birth cannot be: later than the registration, or more than 120 years ago
+    BirthsThatCannotBeShare births_that_cannot_be_share: Run AtMost 0.02,
+        "look for years of two figures, or for another column in the place of the birth";
     /// share by which people on the register fell against the last published run
     PeopleFallShare people_fall_share: Run AtMost 0.1,
         "the register is cut, or its area has changed";
     /// share of people on the register who opted out
     OptedOutShare opted_out_share: Run AtMost 0.25,
         "look whether the list of opt-outs is the one that was meant";
+    /// by how much the share of events that repeat another of the same person, day and kind rose against the last
+    /// published run
+    RepeatsRiseShare repeats_rise_share: Run AtMost 0.1,
+        "look whether rows were sent twice: two cuts of a feed that overlap look like this";
     /// share by which events that a code list finds fell against the last published run
     ListHitsFallShare list_hits_fall_share: Run AtMost 0.5,
         "the feed's codes or the list have changed";
@@ -280,6 +291,31 @@ pub struct Allowance {
     /// A source, a model, or whatever else the gate is asked of; all of them where absent.
     pub scope: Option<String>,
     pub because: String,
+    /// The last as-of day that it is for, where it stands in the settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Day>,
+}
+
+/// An allowance as it stands in the settings, under `[[allow]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandingAllowance {
+    /// `gate`, or `gate:scope`.
+    pub gate: String,
+    pub because: String,
+    /// The last as-of day that it is for.
+    pub until: Day,
+}
+
+impl StandingAllowance {
+    /// # Errors
+    /// As [`Allowance::parse`].
+    pub fn allowance(&self) -> Result<Allowance, String> {
+        let allowance = Allowance::parse(&self.gate, &self.because)
+            .map_err(|fault| fault.replace(&format!("--allow {}: the reason after --because", self.gate), "because"))
+            .map_err(|fault| format!("allow: \"{}\": {fault}", self.gate))?;
+        Ok(Allowance { until: Some(self.until), ..allowance })
+    }
 }
 
 impl Allowance {
@@ -294,7 +330,12 @@ impl Allowance {
         if because.is_empty() {
             return Err(format!("--allow {typed}: the reason after --because is empty"));
         }
-        Ok(Allowance { gate, scope: scope.map(|scope| scope.trim().to_owned()), because: because.to_owned() })
+        Ok(Allowance {
+            gate,
+            scope: scope.map(|scope| scope.trim().to_owned()),
+            because: because.to_owned(),
+            until: None,
+        })
     }
 
     /// Whether a breach is meant: of the scope, or of a part of it.

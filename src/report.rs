@@ -80,6 +80,12 @@ pub fn in_words(report: &Report, shows_people: bool) -> String {
             ),
         );
     }
+    for ended in &report.ended {
+        line(
+            out,
+            format!("\nended: {ended}; take it out of the settings, or look at the feed and say how long it goes on"),
+        );
+    }
     let total: f64 = report.timings.iter().map(|(_, time)| time.as_secs_f64()).sum();
     line(out, format!("\n{} rows in {total:.1} s", grouped(report.rows)));
     for folder in &report.published {

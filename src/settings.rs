@@ -13,7 +13,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::cohort::Cohort;
 use crate::cohort::spec::Preset;
 use crate::day::{Day, Month};
-use crate::gate::{Gate, Limits};
+use crate::gate::{Allowance, Gate, Limits, StandingAllowance};
 use crate::ingest::identifiers;
 use crate::ingest::layout::CsvSettings;
 use crate::model::Problem;
@@ -49,6 +49,9 @@ pub struct Settings {
     pub sources: Vec<Source>,
     #[serde(default)]
     pub limits: Limits,
+    /// Breaches that are known of and let through, each until a day.
+    #[serde(default, rename = "allow")]
+    pub allowances: Vec<StandingAllowance>,
     #[serde(default)]
     pub retention: Option<Retention>,
     /// What is said of columns that look like identifiers.
@@ -300,6 +303,7 @@ impl Settings {
         }
         problems.extend(self.lists.problems());
         problems.extend(self.limits.problems(false));
+        problems.extend(self.allowances.iter().filter_map(|standing| standing.allowance().err()));
         for (name, limits) in self.inputs_limits() {
             problems.extend(limits.problems(true).into_iter().map(|what| format!("source \"{name}\": {what}")));
         }
@@ -341,6 +345,12 @@ impl Settings {
         let tables = [("register", &self.register.limits), ("opt_outs", &self.opt_outs.limits)].into_iter();
         let tables = tables.chain(self.practices.iter().map(|input| ("practices", &input.limits)));
         tables.chain(self.sources.iter().map(|source| (source.name.as_str(), &source.limits)))
+    }
+
+    /// Standing allowances that hold on the last as-of day, and those that have ended before it.
+    pub fn standing_allowances(&self) -> (Vec<Allowance>, Vec<Allowance>) {
+        let allowances = self.allowances.iter().filter_map(|standing| standing.allowance().ok());
+        allowances.partition(|allowance| allowance.until.is_none_or(|until| self.horizon() <= until))
     }
 
     /// The limit that is stated for a gate: for the source itself, else for the run.

@@ -61,6 +61,15 @@ pub fn check_settings(settings: &Path, over: Option<&Path>) -> Result<(), Failur
     for cohort in &prepared.cohorts {
         out_line!("  {:<16} {}", cohort.id, cohort.title);
     }
+    let (standing, ended) = prepared.settings.standing_allowances();
+    for allowance in standing {
+        let until = allowance.until.map(|until| until.to_string()).unwrap_or_default();
+        out_line!("  {:<16} {} until {until}, because: {}", "let through", allowance.typed(), allowance.because);
+    }
+    for allowance in ended {
+        let until = allowance.until.map(|until| until.to_string()).unwrap_or_default();
+        out_line!("  {:<16} {}: it was let through until {until}", "ended", allowance.typed());
+    }
     name_old_runs(&prepared);
     Ok(())
 }

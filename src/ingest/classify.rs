@@ -33,7 +33,16 @@ pub enum Reading {
     NotInDictionary,
     /// On the list of sensitive codes: which one it was is not kept.
     Sensitive,
+    /// A number that its dictionary knows, and has no code of the field's system for.
+    OfAnotherSystem,
 }
+
+/// How a code is written that the normal form writes otherwise: a bit each.
+pub type Spelling = u8;
+pub const SMALL_LETTERS: Spelling = 1;
+pub const DOT: Spelling = 2;
+/// A dagger or an asterisk, which say what a disease is due to and what it shows as.
+pub const MARK: Spelling = 4;
 
 /// The number of a distinct value within one [`Values`].
 pub type ValueId = u32;
@@ -51,7 +60,10 @@ pub struct Values {
     pub values: Vec<(Box<[u8]>, Reading)>,
     /// Whether one of them is neither a value nor blank.
     pub has_faults: bool,
-    normal: BTreeMap<(Reading, Box<[u8]>), ValueId>,
+    /// How each value was written; empty unless spellings are told apart.
+    pub spellings: Vec<Spelling>,
+    tells_spellings: bool,
+    normal: BTreeMap<(Reading, Box<[u8]>, Spelling), ValueId>,
     words: BTreeMap<Vec<u8>, Box<[u8]>>,
     sensitive: Sensitive,
     buffer: Vec<u8>,
@@ -72,11 +84,20 @@ impl Values {
             last_raw: (0, 0, BLANK),
             values: vec![(Box::default(), Reading::Blank)],
             has_faults: false,
-            normal: BTreeMap::from([((Reading::Blank, Box::default()), BLANK)]),
+            spellings: Vec::new(),
+            tells_spellings: false,
+            normal: BTreeMap::from([((Reading::Blank, Box::default(), 0), BLANK)]),
             words,
             sensitive: sensitive.clone(),
             buffer: Vec::new(),
         }
+    }
+
+    /// From here on a code in another spelling is another value, with the same normal form, so that rows can be counted by
+    /// how their codes are written.
+    pub fn tell_spellings(&mut self) {
+        self.tells_spellings = true;
+        self.spellings.resize(self.values.len(), 0);
     }
 
     /// The value of a raw cell.
@@ -102,9 +123,13 @@ impl Values {
     fn meet(&mut self, raw: &[u8]) -> ValueId {
         let (normal, reading) = self.normalise(raw);
         let next = self.values.len() as ValueId;
-        let value = *self.normal.entry((reading, normal.clone())).or_insert(next);
+        let spelling = if self.tells_spellings && reading == Reading::Value { self.spelling_of(raw) } else { 0 };
+        let value = *self.normal.entry((reading, normal.clone(), spelling)).or_insert(next);
         if value == next {
             self.values.push((normal, reading));
+            if self.tells_spellings {
+                self.spellings.push(spelling);
+            }
             self.has_faults |= self.is_fault(value);
         }
         let start = self.raw.len();
@@ -115,9 +140,34 @@ impl Values {
         value
     }
 
+    /// How many cells hold one of the words that the layout reads as none.
+    ///
+    /// # Errors
+    /// A column type that holds no words.
+    pub fn stand_for_none(&self, array: &ArrayRef, name: &str) -> Result<u64> {
+        let (mut cells, field) = (0, &self.field);
+        if !field.null.is_empty() {
+            let is_none = |text: &[u8]| field.null.iter().any(|none| text.eq_ignore_ascii_case(none.as_bytes()));
+            for_each_text(&super::column::plain(array)?, name, |text| {
+                cells += u64::from(text.is_some_and(|text| is_none(text.trim_ascii())));
+            })?;
+        }
+        Ok(cells)
+    }
+
     /// Whether something is to be said of a row with this value before its concept is asked for.
     pub fn is_fault(&self, value: ValueId) -> bool {
         !matches!(self.values[value as usize].1, Reading::Value | Reading::Blank)
+    }
+
+    fn spelling_of(&self, raw: &[u8]) -> Spelling {
+        let raw = raw.trim_ascii();
+        let is_marked = code_system(self.field.system) == Some(System::Icd10)
+            && matches!(raw.last(), Some(b'A' | b'D' | b'a' | b'd'));
+        let bit = |is_so: bool, bit: Spelling| if is_so { bit } else { 0 };
+        bit(raw.iter().any(u8::is_ascii_lowercase), SMALL_LETTERS)
+            | bit(raw.contains(&b'.'), DOT)
+            | bit(is_marked, MARK)
     }
 
     fn normalise(&mut self, raw: &[u8]) -> (Box<[u8]>, Reading) {
@@ -140,6 +190,7 @@ impl Values {
         let code = match &self.field.entries {
             None => raw,
             Some(dictionary) => match dictionary.code_of(raw.trim_ascii()) {
+                Some(b"") => return (Box::default(), Reading::OfAnotherSystem),
                 Some(code) => code,
                 None => return (Box::default(), Reading::NotInDictionary),
             },

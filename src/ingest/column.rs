@@ -281,6 +281,8 @@ fn same_buffers(one: &ArrayRef, two: &ArrayRef) -> bool {
 /// Reads one column of days.
 #[derive(Default)]
 pub struct DayReader {
+    /// Cells so far that hold a date which stands for none.
+    pub markers: u64,
     nulls: Vec<i32>,
     last_text: Vec<u8>,
     last_day: i32,
@@ -335,7 +337,7 @@ impl DayReader {
     }
 
     /// Makes fillers missing. They are few and far from other days, which a look at the extremes settles for most.
-    fn blank_fillers(&self, days: &mut [i32]) {
+    fn blank_fillers(&mut self, days: &mut [i32]) {
         const DAYS_AT_ONCE: usize = 1_024;
         for days in days.chunks_mut(DAYS_AT_ONCE) {
             let (first, last) = days.iter().fold((i32::MAX, i32::MIN), |(first, last), &day| {
@@ -343,7 +345,10 @@ impl DayReader {
                 (first.min(day), last.max(day))
             });
             if self.nulls.iter().any(|filler| (first..=last).contains(filler)) {
-                days.iter_mut().filter(|day| self.nulls.contains(day)).for_each(|day| *day = NO_DAY);
+                for day in days.iter_mut().filter(|day| self.nulls.contains(day)) {
+                    *day = NO_DAY;
+                    self.markers += 1;
+                }
             }
         }
     }

@@ -127,6 +127,9 @@ pub struct Reject {
     pub row: u64,
     pub column: String,
     pub rule: Rule,
+    /// Whose row it is, where that is known, so that it can be taken out again; never written anywhere.
+    #[serde(skip)]
+    pub(super) person: Option<u32>,
 }
 
 /// How many rejects of a source are listed, the first in file and row order.
@@ -142,6 +145,8 @@ pub struct Counts {
     pub malformed: BTreeMap<String, u64>,
     /// Numbers that their dictionary lacks, by field; their rows are kept without a code.
     pub not_in_dictionary: BTreeMap<String, u64>,
+    /// Numbers that their dictionary has no code of the field's system for, by field; their rows are kept without a code.
+    pub of_another_system: BTreeMap<String, u64>,
     /// Codes on the list of sensitive codes, in rows that say more than the one code and are kept without it.
     pub sensitive_codes: u64,
     /// Values that were not recorded and are taken as the layout's default, by name.
@@ -170,10 +175,26 @@ impl Counts {
     }
 
     pub fn reject(&mut self, file: usize, row: u64, column: &str, rule: Rule) {
+        self.reject_row_of(None, file, row, column, rule);
+    }
+
+    /// As [`Counts::reject`], of a row whose person is known.
+    pub fn reject_row_of(&mut self, person: Option<u32>, file: usize, row: u64, column: &str, rule: Rule) {
         self.drop_row(rule);
-        self.rejects.insert(Reject { file, row, column: column.to_owned(), rule });
+        self.rejects.insert(Reject { file, row, column: column.to_owned(), rule, person });
         if self.rejects.len() > LISTED_REJECTS {
             self.rejects.pop_last();
+        }
+    }
+
+    /// Takes out the rejects of these people, who are in order: their rows count under the rule. Of a source with more
+    /// than [`LISTED_REJECTS`] rejects those that are not listed stay where they are counted.
+    pub fn leave_out_rejects(&mut self, people: &[u32], rule: Rule) {
+        let is_out = |reject: &Reject| reject.person.is_some_and(|person| people.binary_search(&person).is_ok());
+        let out: Vec<Reject> = self.rejects.extract_if(.., is_out).collect();
+        for reject in out {
+            self.dropped[reject.rule as usize] -= 1;
+            self.drop_row(rule);
         }
     }
 
@@ -221,6 +242,9 @@ impl Counts {
         }
         for (field, count) in other.not_in_dictionary {
             *self.not_in_dictionary.entry(field).or_default() += count;
+        }
+        for (field, count) in other.of_another_system {
+            *self.of_another_system.entry(field).or_default() += count;
         }
         for (field, count) in other.malformed {
             *self.malformed.entry(field).or_default() += count;

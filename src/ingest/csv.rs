@@ -40,6 +40,9 @@ pub(super) fn header(file: &InputFile, dialect: &CsvDialect) -> Result<Vec<Strin
 /// About how many bytes a sample takes from one place.
 const SAMPLE_BYTES: usize = 1 << 18;
 
+/// The places of a compressed file that are sampled, in MiB of what it unpacks to: it can only be read from its start.
+const PACKED_PLACES: [usize; 4] = [0, 3, 12, 31];
+
 /// The values of every column in some of a file's records, by column; records of another width are passed over.
 pub(super) fn sample(file: &InputFile, dialect: &CsvDialect) -> Result<Vec<(String, Vec<Vec<u8>>)>> {
     let is_plain = file.format == Format::Csv;
@@ -48,8 +51,12 @@ pub(super) fn sample(file: &InputFile, dialect: &CsvDialect) -> Result<Vec<(Stri
     let mut blocks = Blocks::open(file, &CsvDialect { block_bytes, ..*dialect }, &|_| {}, &spare)?;
     let mut columns: Vec<(String, Vec<Vec<u8>>)> =
         blocks.header.iter().map(|name| (name.clone(), Vec::new())).collect();
-    if let Ok(Some(block)) = blocks.next() {
-        take_sample(in_utf8(block.bytes, blocks.encoding), blocks.delimiter, &mut columns);
+    let last = if is_plain { 0 } else { PACKED_PLACES[PACKED_PLACES.len() - 1] };
+    for number in 0..=last {
+        let Ok(Some(block)) = blocks.next() else { break };
+        if PACKED_PLACES.contains(&number) {
+            take_sample(in_utf8(block.bytes, blocks.encoding), blocks.delimiter, &mut columns);
+        }
     }
     if is_plain && file.bytes > SAMPLE_PLACES * SAMPLE_BYTES as u64 {
         let context = || format!("failed to read {}", file.name);

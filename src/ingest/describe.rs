@@ -169,6 +169,9 @@ fn register_columns(out: &mut String, layout: &LayoutFile) {
     register.death.iter().for_each(|of| day(out, of, "day of death"));
     if let Some(area) = &register.area {
         column(out, area, "small area of residence");
+        if !register.area_null.is_empty() {
+            column(out, "", &format!("no area: empty, {}", register.area_null.join(", ")));
+        }
     }
     for (name, of) in &register.words {
         column(out, of, &format!("published as `{name}`, as it stands"));

@@ -16,7 +16,7 @@ use super::column::{
 };
 use super::counts::{Counts, Rule};
 use super::files::Batch;
-use super::layout::{self, Covers, DayColumn, FieldSystem, LayoutFile};
+use super::layout::{self, Builds, Covers, DayColumn, FieldSystem, LayoutFile};
 use super::months::{SentRows, Slots, Tally};
 use super::opt_out_codes::{OptOutCodes, OptOutEntry};
 use super::weekly::WeeklyReader;
@@ -328,8 +328,14 @@ struct Buffers {
 #[derive(Default)]
 struct Noted {
     recorded_before_its_day: u64,
+    recorded_late: u64,
+    /// Cells that stand for none, where they are counted.
+    stand_for_none: u64,
     goes_on: u64,
 }
+
+/// An entry that is recorded more than so many days after its day is noted: a past as-of date is blind to it for long.
+const RECORDED_LATE_DAYS: u16 = 90;
 
 /// A concept slot for a row that is dropped before its concept is asked.
 const DROPPED: u32 = u32::MAX - 2;
@@ -420,6 +426,8 @@ impl<'a> EventReader<'a> {
         for thread in threads {
             finished.counts.add(thread.counts);
             finished.counts.note("recorded_before_its_day", thread.noted.recorded_before_its_day);
+            finished.counts.note("recorded_late", thread.noted.recorded_late);
+            finished.counts.note("cells_that_stand_for_none", thread.noted.stand_for_none);
             finished.counts.note("goes_on", thread.noted.goes_on);
             finished.opt_outs.extend(thread.opt_outs);
             thread.sent.add_to(&mut finished.sent, &self.context);
@@ -459,8 +467,8 @@ impl Sent {
 }
 
 impl Finished {
-    /// Of rows that are copies of each other, the newest is kept; of equally new ones the fuller, then the last in order
-    /// of content. Copies are within so many minutes of the first of them.
+    /// Of rows that are copies of each other, the newest is kept; of equally new ones one that goes on, then the fuller,
+    /// then the last in order of content. Copies are within so many minutes of the first of them.
     fn drop_copies(&mut self, candidates: Vec<Vec<Candidate>>, within_minutes: i32, spill: Option<&Arc<Spill>>) {
         let tables: Vec<&[Concept]> = self.parts.iter().map(|(concepts, _)| &concepts[..]).collect();
         let (concepts, places) = classify::merge_concepts(&tables);
@@ -479,7 +487,8 @@ impl Finished {
             while let [first, ..] = rest {
                 let number = rest.partition_point(|one| one.minute - first.minute <= within_minutes);
                 let (copies, after) = rest.split_at(number);
-                let fullness = |one: &&Candidate| (one.newest, one.filled, one.content, one.event);
+                let goes_on = |one: &Candidate| one.event.days == Event::OPEN;
+                let fullness = |one: &&Candidate| (one.newest, goes_on(one), one.filled, one.content, one.event);
                 let kept = copies.iter().max_by_key(fullness).expect("the first is among them");
                 rows.push(Row { person: kept.person, event: kept.event });
                 self.counts.drop_rows(Rule::Duplicate, number as u64 - 1);
@@ -661,7 +670,14 @@ impl Thread {
             for &column in &field.columns {
                 let out = &mut self.buffers.values[buffer];
                 match &batch.columns[column] {
-                    Some(array) => values.read(array, &reader.shape.wanted[column].0, out)?,
+                    Some(array) => {
+                        let name = &reader.shape.wanted[column].0;
+                        values.read(array, name, out)?;
+                        // A second look at every cell: intervals are few, and their senders fill cells with words for "none".
+                        if reader.layout.layout.builds == Builds::Intervals {
+                            self.noted.stand_for_none += values.values.stand_for_none(array, name)?;
+                        }
+                    }
                     None => {
                         out.clear();
                         out.resize(batch.rows, BLANK);
@@ -758,6 +774,7 @@ impl Thread {
             }
             Reading::Malformed => *self.counts.malformed.entry(name()).or_default() += 1,
             Reading::NotInDictionary => *self.counts.not_in_dictionary.entry(name()).or_default() += 1,
+            Reading::OfAnotherSystem => *self.counts.of_another_system.entry(name()).or_default() += 1,
             Reading::Sensitive if field.columns.len() == 1 => {
                 self.counts.drop_row(Rule::Sensitive);
                 return true;
@@ -797,13 +814,16 @@ impl Thread {
             NOBODY => return self.counts.reject(batch.file, place, name(shape.person), Rule::NoPerson),
             _ => {}
         }
+        let reject = |counts: &mut Counts, column: usize, rule: Rule| {
+            counts.reject_row_of(Some(person), batch.file, place, name(column), rule);
+        };
         let day = buffers.days[row];
         if let Some(says) = &reader.opt_out_codes {
             self.opt_outs.extend(says.entry(person, day, &self.concepts.concepts[concept as usize]));
         }
         match day {
-            NO_DAY => return self.counts.reject(batch.file, place, name(shape.day), Rule::NoDate),
-            BAD_DAY => return self.counts.reject(batch.file, place, name(shape.day), Rule::BadDate),
+            NO_DAY => return reject(&mut self.counts, shape.day, Rule::NoDate),
+            BAD_DAY => return reject(&mut self.counts, shape.day, Rule::BadDate),
             _ if day >= reader.context.horizon.0 => return self.counts.drop_row(Rule::AfterLastAsOf),
             _ => {}
         }
@@ -812,10 +832,11 @@ impl Thread {
             event.amount = buffers.amounts[row];
         }
         if let Some(recorded) = shape.recorded.filter(|_| buffers.recorded[row] == BAD_DAY) {
-            return self.counts.reject(batch.file, place, name(recorded), Rule::BadDate);
+            return reject(&mut self.counts, recorded, Rule::BadDate);
         }
         if shape.recorded.is_some() && buffers.recorded[row] > day {
             event.known_after = (buffers.recorded[row] - day).min(i32::from(u16::MAX)) as u16;
+            self.noted.recorded_late += u64::from(event.known_after > RECORDED_LATE_DAYS);
         }
         if shape.recorded.is_some() && buffers.recorded[row] != NO_DAY && buffers.recorded[row] < day {
             self.noted.recorded_before_its_day += 1;
@@ -826,10 +847,8 @@ impl Thread {
                     event.days = Event::OPEN;
                     self.noted.goes_on += 1;
                 }
-                BAD_DAY => return self.counts.reject(batch.file, place, name(end), Rule::BadDate),
-                last if last < day => {
-                    return self.counts.reject(batch.file, place, name(end), Rule::EndsBeforeItStarts);
-                }
+                BAD_DAY => return reject(&mut self.counts, end, Rule::BadDate),
+                last if last < day => return reject(&mut self.counts, end, Rule::EndsBeforeItStarts),
                 last => event.days = (last - day + 1).min(i32::from(Event::OPEN) - 1) as u16,
             }
         }

@@ -289,8 +289,8 @@ pub(super) const SAMPLE_PLACES: u64 = 4;
 /// A sample of every column of a file, whatever a run reads of it.
 ///
 /// # Boundaries
-/// A CSV file: about 256 KiB from each of four places; of a compressed one 1 MiB from its beginning, since nobody can
-/// start in the middle of it. Parquet: 2,000 rows from each of four row groups. What cannot be read is left out: the
+/// A CSV file: about 256 KiB from each of four places; of a compressed one 1 MiB from each of four places of the first
+/// 32 MiB that it unpacks to, since nobody can start in the middle of it. Parquet: 2,000 rows from each of four row groups. What cannot be read is left out: the
 /// run itself will say what is wrong with it.
 /// # Errors
 /// A file that cannot be opened.

@@ -1,4 +1,5 @@
-//! Whether a column holds what identifies people: NHS numbers, full postcodes, full dates of birth, names.
+//! Whether a column holds what identifies people: NHS numbers, full postcodes, full dates of birth, names, addresses,
+//! telephone numbers, e-mail addresses.
 //!
 //! Extracts are pseudonymised before they get here; this module catches the feed that was not. It judges columns and
 //! never a single value: one number in eleven passes the check digit of an NHS number by chance, and one code looks
@@ -49,6 +50,9 @@ pub enum Kind {
     NhsNumbers,
     Postcodes,
     DatesOfBirth,
+    Emails,
+    Phones,
+    Addresses,
     Names,
 }
 
@@ -69,6 +73,9 @@ impl Finding {
             }
             Kind::Postcodes => ("full postcodes", "send the small area (LSOA) instead, or leave the column out"),
             Kind::DatesOfBirth => ("full dates of birth", "send year and month, such as 1950-04"),
+            Kind::Emails => ("e-mail addresses", "leave the column out"),
+            Kind::Phones => ("telephone numbers", "leave the column out"),
+            Kind::Addresses => ("addresses", "send the small area (LSOA) instead, or leave the column out"),
             Kind::Names => ("names of people", "leave the column out"),
         };
         format!("the column holds {what} ({}); {then}", self.evidence)
@@ -94,6 +101,9 @@ pub fn judge<'v>(about: About, distinct: impl Iterator<Item = &'v [u8]>, rules: 
         .nhs_numbers(&header)
         .or_else(|| tally.postcodes(&header))
         .or_else(|| tally.births(&header, about.births.is_some()))
+        .or_else(|| tally.emails())
+        .or_else(|| tally.phones(&header, about.of_practices))
+        .or_else(|| tally.addresses(&header, about.of_practices))
         .or_else(|| tally.names(&header, about.of_practices))
 }
 
@@ -129,6 +139,14 @@ struct Tally {
     whole_dates: usize,
     days_of_month: BTreeSet<u32>,
     numbers_to_31: usize,
+    emails: usize,
+    phones: usize,
+    /// Of these, mobile numbers and those with the country's code, which no other number looks like.
+    sure_phones: usize,
+    /// Words, perhaps with a number, as an address has them.
+    like_addresses: usize,
+    /// A number, words, and the kind of a road.
+    roads: usize,
     like_names: usize,
 }
 
@@ -153,6 +171,12 @@ impl Tally {
         }
         let number = std::str::from_utf8(value).ok().and_then(|text| text.parse::<u8>().ok());
         self.numbers_to_31 += usize::from(number.is_some_and(|number| (1..=31).contains(&number)));
+        self.emails += usize::from(is_email(value));
+        let phone = phone(value);
+        self.phones += usize::from(phone.is_some());
+        self.sure_phones += usize::from(phone == Some(true));
+        self.like_addresses += usize::from(is_like_an_address(value));
+        self.roads += usize::from(is_road(value));
         self.like_names += usize::from(is_like_a_name(value));
     }
 
@@ -186,6 +210,32 @@ impl Tally {
             false => format!("dates on {days} different days of the month"),
         };
         (by_dates || by_day).then_some(Finding { kind: Kind::DatesOfBirth, evidence })
+    }
+
+    /// One is enough: nothing else is written so.
+    fn emails(&self) -> Option<Finding> {
+        let evidence = format!("{} of {} distinct values", self.emails, self.values);
+        (self.emails > 0).then_some(Finding { kind: Kind::Emails, evidence })
+    }
+
+    /// The telephone of a practice is public.
+    fn phones(&self, header: &Header, of_practices: bool) -> Option<Finding> {
+        let named = header.says(&["phone", "mobileno", "mobilenumber"])
+            || header.words.iter().any(|word| matches!(word.as_str(), "mobile" | "tel" | "landline"));
+        let by_header = named && self.phones > 0 && 2 * self.phones >= self.values;
+        let by_shape = self.sure_phones >= DISTINCT_MIN && 2 * self.sure_phones >= self.values;
+        let evidence = format!("{} of {} distinct values", self.phones, self.values);
+        (!of_practices && (by_header || by_shape)).then_some(Finding { kind: Kind::Phones, evidence })
+    }
+
+    /// The address of a practice is public.
+    fn addresses(&self, header: &Header, of_practices: bool) -> Option<Finding> {
+        let named = header.says(&["address", "addressline", "addrline", "housename", "housenumber", "streetname"])
+            || header.joined == "street";
+        let by_header = named && self.like_addresses > 0 && 2 * self.like_addresses >= self.values;
+        let by_shape = self.roads >= DISTINCT_MIN && 2 * self.roads >= self.values;
+        let evidence = format!("{} of {} distinct values", self.like_addresses.max(self.roads), self.values);
+        (!of_practices && (by_header || by_shape)).then_some(Finding { kind: Kind::Addresses, evidence })
     }
 
     fn names(&self, header: &Header, of_practices: bool) -> Option<Finding> {
@@ -278,6 +328,60 @@ fn whole_date(value: &[u8]) -> Option<Day> {
     // Eight digits alone may be any number; a date of birth has a year of its own.
     let day = Some(parse_day(value)).filter(|day| *day > BAD_DAY).map(Day)?;
     (1850..=2100).contains(&day.to_ymd().0).then_some(day)
+}
+
+/// One `@` between a name and a domain.
+fn is_email(value: &[u8]) -> bool {
+    let Some((name, domain)) = std::str::from_utf8(value).ok().and_then(|text| text.split_once('@')) else {
+        return false;
+    };
+    let fits = |mark: char| mark.is_ascii_alphanumeric() || matches!(mark, '.' | '-' | '_' | '+' | '\'');
+    let top = domain.rsplit_once('.').map_or("", |(_, top)| top);
+    !name.is_empty()
+        && name.chars().all(fits)
+        && domain.chars().all(|mark| fits(mark) && mark != '\'')
+        && top.len() >= 2
+        && top.chars().all(|mark| mark.is_ascii_alphabetic())
+}
+
+/// Whether a value is a telephone number of this country, and if so, whether it can be nothing else: a mobile number, or
+/// one with the country's code in front.
+fn phone(value: &[u8]) -> Option<bool> {
+    let international = value.starts_with(b"+44") || value.starts_with(b"0044");
+    let fits = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'(' | b')' | b'+');
+    if !value.iter().all(fits) {
+        return None;
+    }
+    let digits: Vec<u8> = value.iter().copied().filter(u8::is_ascii_digit).collect();
+    match (international, &digits[..]) {
+        (true, digits) => (11..=15).contains(&digits.len()).then_some(true),
+        (false, [b'0', b'7', ..]) if digits.len() == 11 => Some(true),
+        (false, [b'0', b'1' | b'2' | b'3' | b'8', ..]) if matches!(digits.len(), 10 | 11) => Some(false),
+        _ => None,
+    }
+}
+
+/// Two words or more with letters among them.
+fn is_like_an_address(value: &[u8]) -> bool {
+    let words = value.split(|byte| matches!(byte, b' ' | b',')).filter(|word| !word.is_empty()).count();
+    words >= 2 && value.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// `12 High Street`: a number, words, and the kind of a road at the end.
+fn is_road(value: &[u8]) -> bool {
+    const KINDS: [&str; 16] = [
+        "road", "rd", "street", "st", "avenue", "ave", "lane", "ln", "close", "drive", "way", "crescent", "court",
+        "gardens", "terrace", "grove",
+    ];
+    let Ok(text) = std::str::from_utf8(value) else { return false };
+    let first_line = text.split(',').next().unwrap_or_default().trim_end_matches('.').to_lowercase();
+    let words: Vec<&str> = first_line.split_whitespace().collect();
+    let is_number = |word: &str| {
+        word.starts_with(|mark: char| mark.is_ascii_digit())
+            && word.len() <= 5
+            && word.chars().all(char::is_alphanumeric)
+    };
+    words.len() >= 3 && is_number(words[0]) && KINDS.contains(words.last().expect("three words or more"))
 }
 
 /// Words of letters, as names are, and no digit.
@@ -442,6 +546,34 @@ mod tests {
         assert_eq!(kind_of("name", &["Ann Smith"]), Some(Kind::Names));
         let practices = About { header: "name", of_practices: true, ..About::default() };
         assert_eq!(judge(practices, [&b"The Surgery"[..]].into_iter(), &Rules::default()), None);
+    }
+
+    #[test]
+    fn e_mail_addresses_telephones_and_addresses_are_known_by_header_or_shape() {
+        assert_eq!(kind_of("contact", &["ann.o'neill@nhs.net"]), Some(Kind::Emails));
+        assert_eq!(kind_of("note", &["a@b", "@nhs.net", "ann@nhs", "ann smith@nhs.net", "5@3.2"]), None);
+        let mobiles =
+            ["07700900001", "07700 900002", "+44 7700 900003", "(07700) 900004", "00447700900005", "07700-900006"];
+        assert_eq!(kind_of("contact", &mobiles), Some(Kind::Phones));
+        assert_eq!(kind_of("contact", &mobiles[..5]), None, "five may be chance");
+        let landlines = ["01227 000001", "020 7946 0002", "0161 496 0003", "01634000004", "01474000005", "01622000006"];
+        assert_eq!(kind_of("code", &landlines), None, "without a header other numbers look so");
+        assert_eq!(kind_of("Home_Telephone", &landlines[..1]), Some(Kind::Phones));
+        assert_eq!(kind_of("telehealth", &["1", "0"]), None);
+        let roads = [
+            "1 High Street",
+            "22a Mill Lane",
+            "3 Station Rd",
+            "44 The Avenue, Whitstable",
+            "5 Park Close",
+            "6 Oak Way.",
+        ];
+        assert_eq!(kind_of("line_1", &roads), Some(Kind::Addresses));
+        assert_eq!(kind_of("line_1", &roads[..5]), None);
+        assert_eq!(kind_of("Patient Address 1", &["Flat 2", "Rose Cottage"]), Some(Kind::Addresses));
+        assert_eq!(kind_of("address_id", &["4004dc5791220e8c", "17"]), None, "a key under that header");
+        let of_practices = About { header: "address", of_practices: true, ..About::default() };
+        assert_eq!(judge(of_practices, roads.iter().map(|road| road.as_bytes()), &Rules::default()), None);
     }
 
     #[test]

@@ -303,6 +303,8 @@ pub struct RegisterColumns {
     pub death: Option<DayColumn>,
     #[serde(default)]
     pub area: Option<String>,
+    #[serde(default)]
+    pub area_null: Vec<String>,
     /// Published words about a person: our name, then the column.
     #[serde(default)]
     pub words: BTreeMap<String, String>,

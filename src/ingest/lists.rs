@@ -87,7 +87,7 @@ fn cut(text: &[u8], reader: &mut ValueReader) -> List {
                 Reading::Malformed => list.left_out.malformed += 1,
                 Reading::Sensitive => list.left_out.sensitive += 1,
                 Reading::NotInDictionary => list.left_out.not_in_dictionary += 1,
-                Reading::Blank | Reading::Unknown => {}
+                Reading::Blank | Reading::Unknown | Reading::OfAnotherSystem => {}
             }
         }
     }

@@ -110,6 +110,7 @@ impl Finished {
         };
         self.counts.used -= rows;
         self.counts.drop_rows(rule, rows);
+        self.counts.leave_out_rejects(people, rule);
     }
 
     /// Only the opt-outs of the rows, all of which are counted under the rule.

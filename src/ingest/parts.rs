@@ -83,20 +83,39 @@ impl Parts {
     }
 
     /// What became of each part's rows, once it is known who is on the register.
-    pub fn counts(self, spine: &Spine) -> Vec<Counts> {
+    pub fn counts(self, spine: &Spine) -> Vec<PartCounts> {
         let settle = |(mut counts, keys): (Counts, Vec<u128>)| {
+            let mut people = Vec::new();
             for key in keys {
                 let rule = match spine.find(key) {
-                    Found::Person(_) => continue,
+                    Found::Person(person) => {
+                        people.push(person);
+                        continue;
+                    }
                     Found::OptedOut => Rule::OptedOut,
                     Found::Unknown => Rule::NotOnRegister,
                 };
                 counts.used -= 1;
                 counts.drop_row(rule);
             }
-            counts
+            PartCounts { counts, people }
         };
         self.counts.into_iter().map(settle).collect()
+    }
+}
+
+/// What became of the rows of a part, and whose the used ones are.
+pub struct PartCounts {
+    pub counts: Counts,
+    people: Vec<u32>,
+}
+
+impl PartCounts {
+    /// Counts the rows of these people, who are in order, under the rule.
+    pub fn leave_out(&mut self, people: &[u32], rule: Rule) {
+        let rows = self.people.iter().filter(|person| people.binary_search(person).is_ok()).count() as u64;
+        self.counts.used -= rows;
+        self.counts.drop_rows(rule, rows);
     }
 }
 

@@ -37,6 +37,10 @@ struct RegisterRow {
     numbers: Vec<i32>,
 }
 
+/// Nobody is older than this: the oldest person of whom it is certain was 122, and a birth that would make somebody older
+/// than this many years is that of another century.
+pub const AGE_YEARS_MAX: i32 = 120;
+
 /// The start of a registration whose start is not recorded: a floor that GP systems themselves use.
 pub const REGISTRATION_FLOOR: Day = Day(-25_567);
 
@@ -107,10 +111,12 @@ impl<'a> RegisterReader<'a> {
     pub fn take(&self, batch: &Batch) -> Result<()> {
         let column = |place: usize| batch.columns[place].as_ref().expect("required columns are there");
         let texts = |place: usize| texts(column(place), &self.wanted[place].0);
-        let days = |which: usize, of: &Option<DayColumn>| match (self.places.days[which], of) {
+        let days = |which: usize, of: &Option<DayColumn>, markers: &mut u64| match (self.places.days[which], of) {
             (Some(place), Some(of)) => {
-                let mut days = Vec::new();
-                DayReader::new(of).read(column(place), &self.wanted[place].0, &mut days).map(|()| days)
+                let (mut reader, mut days) = (DayReader::new(of), Vec::new());
+                reader.read(column(place), &self.wanted[place].0, &mut days)?;
+                *markers += reader.markers;
+                anyhow::Ok(days)
             }
             _ => Ok(vec![NO_DAY; batch.rows]),
         };
@@ -123,10 +129,11 @@ impl<'a> RegisterReader<'a> {
             }
             _ => (vec![NO_DAY; batch.rows], 0),
         };
-        let starts = days(0, &c.registration_start)?;
-        let ends = days(1, &c.registration_end)?;
-        let deaths = days(2, &c.death)?;
-        let area = places.area.map(texts).transpose()?;
+        let mut markers = 0;
+        let starts = days(0, &c.registration_start, &mut markers)?;
+        let ends = days(1, &c.registration_end, &mut markers)?;
+        let deaths = days(2, &c.death, &mut markers)?;
+        let mut area = places.area.map(texts).transpose()?;
         let words = places.words.iter().map(|place| texts(*place)).collect::<Result<Vec<_>>>()?;
         let mut numbers = vec![Vec::new(); c.numbers.len()];
         let mut bad_amounts = 0;
@@ -135,6 +142,15 @@ impl<'a> RegisterReader<'a> {
         }
         let mut counts = Counts::default();
         (counts.rows, counts.bad_amounts) = (batch.rows as u64, bad_amounts);
+        counts.note("dates_that_stand_for_none", markers);
+        let is_filler =
+            |cell: &Option<String>, fillers: &[String]| cell.as_ref().is_some_and(|of| fillers.contains(of));
+        for cell in area.iter_mut().flatten().filter(|cell| is_filler(cell, &c.area_null)) {
+            *cell = None;
+            counts.note("areas_that_stand_for_none", 1);
+        }
+        let fillers = practices.iter().filter(|practice| is_filler(practice, &c.practice_null)).count();
+        counts.note("practices_that_stand_for_none", fillers as u64);
         let mut rows = Vec::with_capacity(batch.rows);
         let day_place = |which: usize| places.days[which].unwrap_or_default();
         for row in 0..batch.rows {
@@ -207,8 +223,13 @@ impl<'a> RegisterReader<'a> {
         }
     }
 
-    /// The spine, the counts of rows, and how many people were left out because they opted out.
-    pub fn finish(self, opted_out: &[u128], parts: &Parts) -> Result<Register> {
+    /// The spine, the counts of rows, and how many people were left out because they opted out; `horizon` is the last
+    /// as-of day.
+    ///
+    /// # Boundaries
+    /// A birth in a later month than the person's first registration, or more than [`AGE_YEARS_MAX`] years before the
+    /// horizon, cannot be: it is counted, and the person's age is not known.
+    pub fn finish(self, opted_out: &[u128], parts: &Parts, horizon: Day) -> Result<Register> {
         let collected = &mut *self.collected.lock().expect("no thread panicked");
         let (mut rows, mut counts) = std::mem::take(collected);
         let out: BTreeSet<u128> = opted_out.iter().copied().collect();
@@ -241,6 +262,11 @@ impl<'a> RegisterReader<'a> {
         people.par_sort_unstable_by(|one, two| one[0].id.cmp(&two[0].id));
         let rows_of_people = people.iter().map(|rows| read(rows) as u32).collect();
         let mut spine = self.spine_of(&people, parts);
+        let births = self.check_births(&people, &mut spine, horizon);
+        counts.note("births_that_cannot_be", births);
+        let later = spine.registrations.iter().filter(|period| period.start > horizon).count();
+        counts.note("registrations_after_the_last_as_of_day", later as u64);
+        counts.note("without_sex", rows.iter().filter(|row| row.is_read && row.sex.is_none()).count() as u64);
         counts.note("people_with_overlapping_registrations", overlapping(&spine));
         counts.note("registrations_from_1900", from_the_floor(&spine));
         let all_out: Vec<u128> = out.into_iter().collect();
@@ -248,6 +274,35 @@ impl<'a> RegisterReader<'a> {
             bail!("{clashes} pseudonyms cannot be told apart by their 128-bit keys");
         }
         Ok(Register { spine, counts, rows_of_people, opted_out: people_out.len() as u64 })
+    }
+
+    /// Takes births away that cannot be, and counts the rows that have them; another row's birth takes the place.
+    fn check_births(&self, people: &[&[RegisterRow]], spine: &mut Spine, horizon: Day) -> u64 {
+        let mut rows_that_cannot_be = 0;
+        for (person, rows) in people.iter().enumerate() {
+            let periods = spine.registration_starts[person] as usize..spine.registration_starts[person + 1] as usize;
+            let starts = spine.registrations[periods].iter().map(|period| period.start);
+            let first = starts.filter(|start| *start != REGISTRATION_FLOOR).min();
+            let can_be = |birth: Month| {
+                birth.age_years_on(horizon) <= AGE_YEARS_MAX && first.is_none_or(|first| !self.is_after(birth, first))
+            };
+            let wrong = rows.iter().filter(|row| row.birth.is_some_and(|birth| !can_be(birth))).count();
+            if wrong > 0 {
+                rows_that_cannot_be += wrong as u64;
+                let born = &mut spine.births[person];
+                *born = born.filter(|birth| can_be(*birth));
+                *born = born.or_else(|| rows.iter().filter_map(|row| row.birth).find(|birth| can_be(*birth)));
+            }
+        }
+        rows_that_cannot_be
+    }
+
+    /// Whether a birth is later than a registration: by the month, or by the year where the month may be an assumption.
+    fn is_after(&self, birth: Month, start: Day) -> bool {
+        match &self.columns.birth {
+            Some(_) => birth.year() > start.month().year(),
+            None => birth > start.month(),
+        }
     }
 
     fn spine_of<'r>(&self, people: &[&'r [RegisterRow]], parts: &Parts) -> Spine {

@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex};
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::classify::{self, BLANK, FieldConditions, IRRELEVANT, Reading, ValueId, ValueReader};
+use super::classify::{
+    self, BLANK, DOT, FieldConditions, IRRELEVANT, MARK, Reading, SMALL_LETTERS, ValueId, ValueReader,
+};
 use super::column::{BAD_DAY, DayReader, NO_DAY, for_each_text};
 use super::counts::{Counts, Rule};
 use super::events::{Context, Finished, NOBODY, OPTED_OUT, PersonReader, UNKNOWN};
@@ -80,6 +82,8 @@ pub struct SpellReader<'a> {
     places: [Option<usize>; PLACES],
     /// For each wanted field column: the layout's field. A column of lists counts as two: its first codes, the others.
     field_columns: Vec<(usize, usize)>,
+    /// The field of the primary diagnosis.
+    primary: Option<usize>,
     /// Words of which a field has to have one, where the layout says so.
     keep: Vec<(usize, &'a [String])>,
     threads: Vec<Mutex<Option<Thread>>>,
@@ -107,10 +111,33 @@ struct Thread {
     plain: [ValueReader; 3],
     /// For each field column, the reader of its lists.
     lists: Vec<Option<ListReader>>,
+    /// For each field column, whether its cells are counted by how their codes are written.
+    counts_spellings: Vec<bool>,
     episodes: Vec<Episode>,
     cells: Vec<Cell>,
     counts: Counts,
+    noted: Noted,
     sent: Tally,
+}
+
+/// Episodes that are read, copies among them, and worth knowing of.
+#[derive(Default)]
+struct Noted {
+    codes_in_small_letters: u64,
+    codes_with_a_dot: u64,
+    codes_with_a_mark: u64,
+    without_a_primary_diagnosis: u64,
+    admission_day_of_the_episode: u64,
+}
+
+impl Noted {
+    fn add_to(&self, counts: &mut Counts) {
+        counts.note("codes_in_small_letters", self.codes_in_small_letters);
+        counts.note("codes_with_a_dot", self.codes_with_a_dot);
+        counts.note("codes_with_a_mark", self.codes_with_a_mark);
+        counts.note("without_a_primary_diagnosis", self.without_a_primary_diagnosis);
+        counts.note("admission_day_of_the_episode", self.admission_day_of_the_episode);
+    }
 }
 
 impl<'a> SpellReader<'a> {
@@ -154,7 +181,8 @@ impl<'a> SpellReader<'a> {
         }
         let keep = layout.keep.iter().filter_map(|keep| Some((field(&keep.field)?, keep.words.as_slice()))).collect();
         let threads = (0..rayon::current_num_threads() + 1).map(|_| Mutex::new(None)).collect();
-        Some(SpellReader { context, columns, layout, wanted, places, field_columns, keep, threads })
+        let primary = field("primary_diagnosis");
+        Some(SpellReader { context, columns, layout, wanted, places, field_columns, primary, keep, threads })
     }
 
     pub fn wanted(&self) -> &[(String, bool)] {
@@ -193,22 +221,37 @@ impl<'a> SpellReader<'a> {
         let discharge = &c.discharge;
         let submitted = c.submitted.as_ref().unwrap_or(discharge);
         let days = [&c.admission, c.start.as_ref().unwrap_or(&c.admission), c.end.as_ref().unwrap_or(discharge)];
+        let of_field = |field: &Field| {
+            let mut reader = ValueReader::new(field, &self.context.library.sensitive);
+            if classify::code_system(field.system).is_some() {
+                reader.values.tell_spellings();
+            }
+            reader
+        };
         Thread {
             people: PersonReader::default(),
             days: [days[0], days[1], days[2], discharge, submitted].map(DayReader::new),
-            fields: self
-                .layout
-                .fields
-                .iter()
-                .map(|field| ValueReader::new(field, &self.context.library.sensitive))
-                .collect(),
+            fields: self.layout.fields.iter().map(of_field).collect(),
             plain: [text(&c.order_null), text(&[]), text(&[])],
             lists: self.field_columns.iter().map(|(field, _)| ListReader::new(&self.layout.fields[*field])).collect(),
+            counts_spellings: self.counts_spellings(),
             episodes: Vec::new(),
             cells: Vec::new(),
             counts: Counts::default(),
+            noted: Noted::default(),
             sent: Tally::default(),
         }
+    }
+
+    /// For each field column, whether it is the last that reads codes from its place: a column that two fields read is
+    /// counted once.
+    fn counts_spellings(&self) -> Vec<bool> {
+        let is_code = |field: usize| classify::code_system(self.layout.fields[field].system).is_some();
+        let is_last = |number: usize, place: usize| {
+            !self.field_columns[number + 1..].iter().any(|(field, other)| *other == place && is_code(*field))
+        };
+        let columns = self.field_columns.iter().enumerate();
+        columns.map(|(number, (field, place))| is_code(*field) && is_last(number, *place)).collect()
     }
 
     fn field(&self, name: &str) -> Option<usize> {
@@ -242,6 +285,7 @@ impl<'a> SpellReader<'a> {
         let values = FieldValues::merge(&self, &mut threads);
         for (number, thread) in threads.iter_mut().enumerate() {
             counts.add(std::mem::take(&mut thread.counts));
+            thread.noted.add_to(&mut counts);
             let mut mine = std::mem::take(&mut thread.episodes);
             mine.iter_mut().for_each(|episode| episode.thread = number as u16);
             episodes.append(&mut mine);
@@ -473,17 +517,18 @@ impl Thread {
         }
         for (day, column) in [(admission, ADMITTED), (start, START), (end, END), (discharge, DISCHARGED)] {
             if day == BAD_DAY {
-                return self.counts.reject(file, row, name(column), Rule::BadDate);
+                return self.counts.reject_row_of(Some(person), file, row, name(column), Rule::BadDate);
             }
         }
         if start == NO_DAY || end == NO_DAY {
             let missing = if start == NO_DAY { START } else { END };
-            return self.counts.reject(file, row, name(missing), Rule::NoDate);
+            return self.counts.reject_row_of(Some(person), file, row, name(missing), Rule::NoDate);
         }
         if end < start {
-            return self.counts.reject(file, row, name(END), Rule::EndsBeforeItStarts);
+            return self.counts.reject_row_of(Some(person), file, row, name(END), Rule::EndsBeforeItStarts);
         }
         let first_cell = self.cells.len();
+        let mut spelt = [0; 3];
         for (column, (field, place)) in reader.field_columns.iter().enumerate() {
             let cell = value(column);
             if let Some(list) = &self.lists[column] {
@@ -498,14 +543,32 @@ impl Thread {
                 continue;
             }
             match self.fields[*field].values.values[cell as usize].1 {
-                Reading::Value => self.cells.push(Cell { column: column as u16, value: cell }),
+                Reading::Value => {
+                    self.cells.push(Cell { column: column as u16, value: cell });
+                    if self.counts_spellings[column] {
+                        let spelling = self.fields[*field].values.spellings[cell as usize];
+                        for (count, bit) in spelt.iter_mut().zip([SMALL_LETTERS, DOT, MARK]) {
+                            *count += u64::from(spelling & bit != 0);
+                        }
+                    }
+                }
                 Reading::Blank => {}
                 Reading::Sensitive => self.counts.sensitive_codes += 1,
                 Reading::Malformed => self.counts.leave_out(&reader.layout.fields[*field].name, 1, 0),
                 Reading::NotInDictionary => self.counts.leave_out(&reader.layout.fields[*field].name, 0, 1),
+                Reading::OfAnotherSystem => {
+                    let name = &reader.layout.fields[*field].name;
+                    *self.counts.of_another_system.entry(name.clone()).or_default() += 1;
+                }
                 Reading::Unknown => {
                     self.cells.truncate(first_cell);
-                    return self.counts.reject(file, row, &reader.wanted[*place].0, Rule::UnknownCode);
+                    return self.counts.reject_row_of(
+                        Some(person),
+                        file,
+                        row,
+                        &reader.wanted[*place].0,
+                        Rule::UnknownCode,
+                    );
                 }
             }
         }
@@ -531,13 +594,14 @@ impl Thread {
         let order =
             std::str::from_utf8(&self.plain[0].values.values[order as usize].0).ok().and_then(|text| text.parse().ok());
         // A missing admission date is filled from the first episode of a stay that began here.
+        let has_no_admission = admission == NO_DAY;
         let admission = match admission {
             NO_DAY if order == Some(1) && !comes_in => start,
-            NO_DAY => return self.reject_at(first_cell, file, row, name(ADMITTED), Rule::NoDate),
+            NO_DAY => return self.reject_at(first_cell, person, (file, row), name(ADMITTED), Rule::NoDate),
             day => day,
         };
         if discharge != NO_DAY && discharge < admission {
-            return self.reject_at(first_cell, file, row, name(DISCHARGED), Rule::EndsBeforeItStarts);
+            return self.reject_at(first_cell, person, (file, row), name(DISCHARGED), Rule::EndsBeforeItStarts);
         }
         if admission >= reader.context.horizon.0 {
             self.cells.truncate(first_cell);
@@ -551,9 +615,24 @@ impl Thread {
             (Some(cell), _) => cell.value,
             (None, None) => BLANK,
             (None, Some(field)) => {
-                return self.reject_at(first_cell, file, row, &reader.layout.fields[field].name, Rule::NoProvider);
+                return self.reject_at(
+                    first_cell,
+                    person,
+                    (file, row),
+                    &reader.layout.fields[field].name,
+                    Rule::NoProvider,
+                );
             }
         };
+        let lacks_primary = reader.primary.is_some_and(|primary| {
+            !self.cells[first_cell..].iter().any(|cell| reader.field_columns[usize::from(cell.column)].0 == primary)
+        });
+        let noted = &mut self.noted;
+        noted.codes_in_small_letters += spelt[0];
+        noted.codes_with_a_dot += spelt[1];
+        noted.codes_with_a_mark += spelt[2];
+        noted.without_a_primary_diagnosis += u64::from(lacks_primary);
+        noted.admission_day_of_the_episode += u64::from(has_no_admission);
         let raw_discharge = &self.plain[2].values.values[raw_discharge as usize].0;
         let cells = (first_cell as u32, (self.cells.len() - first_cell) as u16);
         self.episodes.push(Episode {
@@ -583,9 +662,9 @@ impl Thread {
         of_field.into_iter().any(|cell| words.iter().any(|word| word.as_bytes() == &*values[cell.value as usize].0))
     }
 
-    fn reject_at(&mut self, first_cell: usize, file: usize, row: u64, column: &str, rule: Rule) {
+    fn reject_at(&mut self, first_cell: usize, person: u32, (file, row): (usize, u64), column: &str, rule: Rule) {
         self.cells.truncate(first_cell);
-        self.counts.reject(file, row, column, rule);
+        self.counts.reject_row_of(Some(person), file, row, column, rule);
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Counted {
     pub rows: BTreeMap<String, (u64, u64)>,
     /// Events that each code list finds, by stream and list (`gp_event/qof/DM_COD`), and rows of the stream's sources.
     pub list_hits: BTreeMap<String, (u64, u64)>,
+    /// Events of each stream that repeat another of the same person, day and kind, and all events of the stream.
+    #[serde(default)]
+    pub repeats: BTreeMap<String, (u64, u64)>,
 }
 
 /// Only what is read of a published run; the rest of its files is none of the gates' business.

@@ -154,6 +154,8 @@ pub struct SourceQuality {
     pub malformed_codes: BTreeMap<String, u64>,
     /// Cells whose number its dictionary lacks, by field.
     pub codes_not_in_dictionary: BTreeMap<String, u64>,
+    /// Cells whose number its dictionary has no code of the field's system for, such as LOINC or RxNorm, by field.
+    pub codes_of_another_system: BTreeMap<String, u64>,
     /// Values that were not recorded and are taken as a default, such as the start of a registration.
     pub defaulted: BTreeMap<String, u64>,
     pub bad_amounts: u64,
@@ -187,6 +189,7 @@ impl SourceQuality {
             rejected_share: share(counts.rejected(), counts.rows - counts.of(Rule::NotAskedFor)),
             malformed_codes: counts.malformed.clone(),
             codes_not_in_dictionary: counts.not_in_dictionary.clone(),
+            codes_of_another_system: counts.of_another_system.clone(),
             defaulted: counts.defaulted.clone(),
             bad_amounts: counts.bad_amounts,
             noted: counts.noted.clone(),

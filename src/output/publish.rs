@@ -81,6 +81,40 @@ fn lock(out: &Path) -> Result<File> {
     Ok(file)
 }
 
+/// What a run that a gate stopped leaves behind, beside the published runs.
+const STOPPED: &str = "stopped.json";
+
+/// Puts down the figures of a run that a gate stopped, whole or not at all; returns where. No published run is touched.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn leave_stopped(out: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    let (path, part) = (out.join(STOPPED), out.join(STAGING).join(STOPPED));
+    let write = || -> std::io::Result<()> {
+        fs::create_dir_all(out.join(STAGING))?;
+        let mut file = File::create(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&part, &path)
+    };
+    write().with_context(|| format!("failed to write {}", path.display()))?;
+    Ok(path)
+}
+
+/// Takes away what an earlier run that was stopped left behind: the run that is published now answers it.
+///
+/// # Errors
+/// A file that cannot be removed.
+pub fn clear_stopped(out: &Path) -> Result<()> {
+    let path = out.join(STOPPED);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Where a run keeps rows that do not fit its memory; the next run clears what a stop left there.
 pub fn shards_folder(out: &Path) -> PathBuf {
     out.join(STAGING).join(SHARDS)

@@ -39,7 +39,8 @@ pub fn load_batches(
     for batch in batches(&prepared.register, register, reader.wanted())? {
         reader.take(&batch)?;
     }
-    let Register { spine, counts, rows_of_people, opted_out } = reader.finish(&[], &Parts::default())?;
+    let Register { spine, counts, rows_of_people, opted_out } =
+        reader.finish(&[], &Parts::default(), prepared.settings.horizon())?;
     check_identifiers(prepared, &spine)?;
     let mut people = People {
         spine,

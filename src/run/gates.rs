@@ -15,11 +15,11 @@ use crate::gate::{Allowance, Gate, Judged, Outcome};
 use crate::ingest::Input;
 use crate::ingest::counts::{Counts, Reject, Rule};
 use crate::ingest::coverage::streams_of;
-use crate::ingest::layout::Covers;
+use crate::ingest::layout::{Builds, Covers};
 use crate::ingest::months::{Fall, MONTHS, RECENT_DAYS, SentRows, falls};
 use crate::model::{Condition, Model, Take};
 use crate::output::last::{Counted, LastRun};
-use crate::output::manifest::{SourceQuality, share};
+use crate::output::manifest::{InputLine, SourceQuality, share};
 use crate::score::people::ModelScores;
 use crate::settings::Purpose;
 
@@ -33,11 +33,13 @@ pub(super) fn count(prepared: &Prepared, loaded: &Loaded, sources: &[SourceQuali
         let rows = rows_of_stream(prepared, loaded, stream);
         (list, (hits, rows))
     };
+    let events = count_events(loaded)?;
     Ok(Counted {
         people: loaded.people.spine.people() as u64,
         models,
         rows: rows.collect(),
-        list_hits: list_hits(loaded)?.into_iter().map(with_rows).collect(),
+        list_hits: list_hits(loaded, &events).into_iter().map(with_rows).collect(),
+        repeats: repeats(loaded, &events),
     })
 }
 
@@ -47,31 +49,53 @@ fn rows_of_stream(prepared: &Prepared, loaded: &Loaded, stream: &str) -> u64 {
     sources.filter(|(input, _)| streams_of(&input.layout).contains(&stream)).map(|(_, counts)| counts.rows).sum()
 }
 
-/// Events that meet a predicate which names a code list, by stream and list.
-fn list_hits(loaded: &Loaded) -> Result<BTreeMap<String, u64>> {
-    let Loaded { plan, linked, .. } = loaded;
-    let none = || vec![0u64; linked.concepts.len()];
-    let add = |mut one: Vec<u64>, two: Vec<u64>| {
-        one.iter_mut().zip(two).for_each(|(one, two)| *one += two);
+/// By concept: its events, and those of them that are equal to another of their person. Equal events stand side by side,
+/// so a look at the one before is enough.
+fn count_events(loaded: &Loaded) -> Result<Vec<[u64; 2]>> {
+    let linked = &loaded.linked;
+    let none = || vec![[0u64; 2]; linked.concepts.len()];
+    let add = |mut one: Vec<[u64; 2]>, two: Vec<[u64; 2]>| {
+        one.iter_mut().zip(two).for_each(|(one, two)| *one = [one[0] + two[0], one[1] + two[1]]);
         one
     };
     let mut events = none();
     linked.each_timelines(&mut |timelines| {
-        let count = |mut events: Vec<u64>, person: u32| {
-            timelines.of(person).iter().for_each(|event| events[event.concept as usize] += 1);
+        let count = |mut events: Vec<[u64; 2]>, person: u32| {
+            let mut before = None;
+            for event in timelines.of(person) {
+                let counted = &mut events[event.concept as usize];
+                *counted = [counted[0] + 1, counted[1] + u64::from(before == Some(event))];
+                before = Some(event);
+            }
             events
         };
         let counted = timelines.numbers().into_par_iter().with_min_len(1 << 14).fold(none, count).reduce(none, add);
         events = add(std::mem::take(&mut events), counted);
         Ok(())
     })?;
+    Ok(events)
+}
+
+/// Events of each stream that repeat another, and all of them.
+fn repeats(loaded: &Loaded, events: &[[u64; 2]]) -> BTreeMap<String, (u64, u64)> {
+    let mut repeats: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for (concept, [all, repeated]) in loaded.linked.concepts.iter().zip(events) {
+        let of_stream = repeats.entry(loaded.plan.streams[concept.stream as usize].name.clone()).or_default();
+        *of_stream = (of_stream.0 + repeated, of_stream.1 + all);
+    }
+    repeats
+}
+
+/// Events that meet a predicate which names a code list, by stream and list.
+fn list_hits(loaded: &Loaded, events: &[[u64; 2]]) -> BTreeMap<String, u64> {
+    let Loaded { plan, linked, .. } = loaded;
     let mut hits: BTreeMap<String, u64> = BTreeMap::new();
     for stream in &plan.streams {
         for list in stream.predicates.iter().flat_map(|predicate| lists_of(&predicate.conditions)) {
             hits.entry(format!("{}/{list}", stream.name)).or_default();
         }
     }
-    for (concept, events) in linked.concepts.iter().zip(events) {
+    for (concept, [events, _]) in linked.concepts.iter().zip(events) {
         let stream = &plan.streams[concept.stream as usize];
         let met = crate::ingest::classify::predicates_met(concept, stream);
         let mut lists: Vec<&str> = met.flat_map(|predicate| lists_of(&predicate.conditions)).collect();
@@ -81,7 +105,7 @@ fn list_hits(loaded: &Loaded) -> Result<BTreeMap<String, u64>> {
             *hits.entry(format!("{}/{list}", stream.name)).or_default() += events;
         }
     }
-    Ok(hits)
+    hits
 }
 
 /// The code lists that a row has to be in to meet some conditions.
@@ -99,10 +123,14 @@ pub(super) struct Gatekeeper<'a> {
     pub loaded: &'a Loaded,
     pub sources: &'a [SourceQuality],
     pub counted: &'a Counted,
+    /// The files that were read, with their hashes.
+    pub files: &'a [InputLine],
 }
 
 /// How many months before the last as-of day are judged: longer ago, models ask about little.
 const JUDGED_MONTHS: i32 = 24;
+/// Files smaller than this may hold no more than a header, which many have.
+const SAME_FILES_FROM_BYTES: u64 = 16 << 10;
 /// What stands for the sender where the feed as a whole is meant.
 const ALL_SENDERS: &str = "all";
 
@@ -120,10 +148,13 @@ impl Gatekeeper<'_> {
             self.rows_against(source, last, &mut judged);
         }
         for (input, sent) in self.prepared.sources.iter().zip(&self.loaded.linked.sent) {
+            self.same_files(input, &mut judged);
             self.newest(input, sent, &mut judged);
             self.months(input, sent, &mut judged);
         }
         self.people(last, &mut judged);
+        self.births(&mut judged);
+        self.repeats(last, &mut judged);
         self.lists(last, &mut judged);
         judged
     }
@@ -411,6 +442,67 @@ impl Gatekeeper<'_> {
         });
     }
 
+    /// Births that cannot be.
+    fn births(&self, judged: &mut Vec<Judged>) {
+        let (gate, register) = (Gate::BirthsThatCannotBeShare, "register");
+        let (counts, limit) = (&self.loaded.people.register_counts, self.limit(gate, None));
+        let (births, rows) = (counts.noted.get("births_that_cannot_be").copied().unwrap_or(0), counts.used);
+        let figure = share(births, rows);
+        let words =
+            format!("{births} of {rows} rows of the register have a birth that cannot be, a share of {figure:.4}");
+        judged.push(match rows < self.prepared.settings.judged_from_rows(register) {
+            true => Judged::not(gate, register, limit, FEW_ROWS),
+            false => Judged::new(gate, register, figure, limit, words),
+        });
+    }
+
+    /// Streams of which far more events repeat another than in the last published run.
+    fn repeats(&self, last: Option<&LastRun>, judged: &mut Vec<Judged>) {
+        let (gate, limit) = (Gate::RepeatsRiseShare, self.limit(Gate::RepeatsRiseShare, None));
+        let last = match last {
+            None => return judged.push(Judged::not(gate, "streams", limit, NOTHING_TO_COMPARE)),
+            Some(last) if last.counted.models != self.counted.models => {
+                return judged.push(Judged::not(gate, "streams", limit, OTHER_MODELS));
+            }
+            Some(last) => last,
+        };
+        for (stream, &(repeated, events)) in &self.counted.repeats {
+            let Some(&(repeated_before, events_before)) = last.counted.repeats.get(stream) else { continue };
+            if events_before < self.prepared.settings.limits.judged_from_rows() {
+                continue;
+            }
+            let (now, before) = (share(repeated, events), share(repeated_before, events_before));
+            let figure = ((now - before).max(0.0) * 1e6).round() / 1e6;
+            let words = format!(
+                "{repeated} of {events} events of {stream} repeat another, a share of {now:.4}, and {before:.4} in the run as of {}: {figure:.4} more",
+                last.as_of
+            );
+            judged.push(Judged::new(gate, stream, figure, limit, words));
+        }
+    }
+
+    /// Files of a source that are another file of it, where rows have no key that tells copies.
+    fn same_files(&self, input: &Input, judged: &mut Vec<Judged>) {
+        let (gate, name) = (Gate::SameFiles, &input.name);
+        let is_keyed = input.layout.duplicates.is_some() || input.layout.layout.builds == Builds::Spells;
+        if is_keyed || !matches!(input.layout.layout.builds, Builds::Events | Builds::Intervals) {
+            return;
+        }
+        let files = self.files.iter().filter(|file| file.source == *name && file.bytes >= SAME_FILES_FROM_BYTES);
+        let mut by_hash: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        files.for_each(|file| by_hash.entry(&file.sha256).or_default().push(&file.file));
+        let same: Vec<String> =
+            by_hash.values().filter(|files| files.len() > 1).map(|files| files.join(" and ")).collect();
+        let copies: usize = by_hash.values().map(|files| files.len() - 1).sum();
+        let words = format!(
+            "source \"{name}\": {} files are another byte for byte{}{}",
+            some(copies as u64),
+            if same.is_empty() { "" } else { ": " },
+            same.join("; ")
+        );
+        judged.push(Judged::new(gate, name, copies as f64, self.limit(gate, Some(input)), words));
+    }
+
     /// Code lists that find far fewer events than in the last published run.
     fn lists(&self, last: Option<&LastRun>, judged: &mut Vec<Judged>) {
         let (gate, limit) = (Gate::ListHitsFallShare, self.limit(Gate::ListHitsFallShare, None));
@@ -529,8 +621,14 @@ type JudgedAt = (Vec<Judged>, Vec<(String, Vec<Judged>)>);
 fn check_alone(prepared: &Prepared, loaded: &Loaded, judge: impl FnOnce(&Gatekeeper) -> JudgedAt) -> Result<()> {
     let sources = source_quality(prepared, loaded);
     let people = loaded.people.spine.people() as u64;
-    let counted = Counted { people, models: Vec::new(), rows: BTreeMap::new(), list_hits: BTreeMap::new() };
-    let (judged, at) = judge(&Gatekeeper { prepared, loaded, sources: &sources, counted: &counted });
+    let counted = Counted {
+        people,
+        models: Vec::new(),
+        rows: BTreeMap::new(),
+        list_hits: BTreeMap::new(),
+        repeats: BTreeMap::new(),
+    };
+    let (judged, at) = judge(&Gatekeeper { prepared, loaded, sources: &sources, counted: &counted, files: &[] });
     let breaches = breaches(&judged, &at);
     if breaches.is_empty() { Ok(()) } else { Err(anyhow!(breaches.join("\n"))) }
 }
@@ -577,10 +675,14 @@ pub(super) fn let_through(judged: &mut [Judged], allowed: &[Allowance]) {
 }
 
 /// What a stopped run prints: every breach, and how one is let through. Empty where nothing is breached.
-pub(super) fn breaches_in_words(judged: &[Judged], of_dates: &[(String, Vec<Judged>)]) -> String {
+pub(super) fn breaches_in_words(judged: &[Judged], of_dates: &[(String, Vec<Judged>)], ended: &[Allowance]) -> String {
     let mut lines = breaches(judged, of_dates);
-    let all = judged.iter().chain(of_dates.iter().flat_map(|(_, judged)| judged));
-    if let Some(first) = all.into_iter().find(|one| one.outcome == Outcome::Breached) {
+    let all = || judged.iter().chain(of_dates.iter().flat_map(|(_, judged)| judged));
+    let is_breached = |allowance: &&Allowance| {
+        all().any(|one| one.outcome == Outcome::Breached && allowance.is_of(one.gate, &one.scope))
+    };
+    lines.extend(ended.iter().filter(is_breached).map(ended_in_words));
+    if let Some(first) = all().find(|one| one.outcome == Outcome::Breached) {
         lines.push(format!(
             "nothing is published; to let a gate through, once and for a reason that is written down: --allow {}:{} --because \"...\"",
             first.gate.name(),
@@ -588,6 +690,12 @@ pub(super) fn breaches_in_words(judged: &[Judged], of_dates: &[(String, Vec<Judg
         ));
     }
     lines.join("\n")
+}
+
+/// A standing allowance that has ended, in words.
+pub(super) fn ended_in_words(allowance: &Allowance) -> String {
+    let until = allowance.until.map(|until| until.to_string()).unwrap_or_default();
+    format!("the settings let {} through until {until}, which is over", allowance.typed())
 }
 
 /// Every breach, a line each; of one that several dates have, the first.

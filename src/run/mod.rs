@@ -37,14 +37,14 @@ use crate::model::Problem;
 use crate::output::last::LastRun;
 use crate::output::lists::Glimpse;
 use crate::output::manifest::{CohortLine, ModelLine, SourceQuality};
-use crate::output::publish::{Folder, Stage, publish, shards_folder};
-use gates::{Gatekeeper, breaches_in_words, count, let_through, let_through_in_words, not_needed};
+use crate::output::publish::{Folder, Stage, clear_stopped, publish, shards_folder};
+use gates::{Gatekeeper, breaches_in_words, count, ended_in_words, let_through, let_through_in_words, not_needed};
 use last::LastLists;
 use memory::Bounds;
 use past::Past;
 use read::{binary_sha256, hash_inputs, load_within, source_quality};
 use recipients::check_recipients;
-use write::{AtDate, timings_json};
+use write::{AtDate, Stopped, timings_json};
 
 /// Why a run stopped, which decides the exit code.
 #[derive(Debug)]
@@ -115,6 +115,8 @@ pub struct Report {
     pub let_through: Vec<String>,
     /// Allowances that nothing needed, as they were typed.
     pub not_needed: Vec<String>,
+    /// Allowances of the settings that have ended, in words.
+    pub ended: Vec<String>,
     pub timings: Vec<(String, Duration)>,
     pub rows: u64,
 }
@@ -167,6 +169,7 @@ pub fn run(prepared: &Prepared, progress: &dyn Progress) -> Result<Report, Failu
             clock.stage("publish", 0);
             let stages = stages.into_iter().map(|(_, stage)| stage).collect();
             report.published = publish(&folder, stages).map_err(Failure::Output)?;
+            clear_stopped(&out).map_err(Failure::Output)?;
             report.recovered = folder.recovered;
             report.timings = clock.timings();
             Ok(report)
@@ -193,7 +196,9 @@ fn make(
     let sources = source_quality(prepared, &loaded);
     check_recipients(prepared, &loaded).map_err(Failure::Files)?;
     let counted = count(prepared, &loaded, &sources).map_err(Failure::Output)?;
-    let gatekeeper = Gatekeeper { prepared, loaded: &loaded, sources: &sources, counted: &counted };
+    let files = &decides.inputs.clone();
+    let gatekeeper = Gatekeeper { prepared, loaded: &loaded, sources: &sources, counted: &counted, files };
+    let (_, ended) = prepared.settings.standing_allowances();
     let last = LastRun::find(&prepared.settings.out_folder(), prepared.settings.as_of.0[0]);
     let mut judged = gatekeeper.of_reading(last.as_ref());
     let_through(&mut judged, &decides.allowed);
@@ -211,7 +216,7 @@ fn make(
         let_through(&mut of_date, &decides.allowed);
         judged_at.push((as_of.to_string(), of_date));
         // A run that is to stop goes on judging, so that all its breaches are named, and writes nothing more.
-        if breaches_in_words(&judged, &judged_at).is_empty() {
+        if breaches_in_words(&judged, &judged_at, &ended).is_empty() {
             decides.as_of = as_of.to_string();
             decides.compared_with = last.clone();
             let earlier = past.missing(*as_of);
@@ -237,9 +242,11 @@ fn make(
             before = Some(written);
         }
     }
-    let breaches = breaches_in_words(&judged, &judged_at);
+    let breaches = breaches_in_words(&judged, &judged_at, &ended);
     if !breaches.is_empty() {
-        return Err(Failure::Data(anyhow!(breaches)));
+        let stopped = Stopped { prepared, loaded: &loaded, sources: &sources, counted: &counted };
+        let written = stopped.write(&breaches, &judged, &judged_at).map_err(Failure::Output)?;
+        return Err(Failure::Data(anyhow!("{breaches}; all figures of the run stand in {}", written.display())));
     }
     judged.extend(judged_at.into_iter().flat_map(|(_, of_date)| of_date));
     for (as_of, stage) in stages {
@@ -257,6 +264,7 @@ fn make(
         dates,
         let_through: let_through_in_words(&judged, &decides.allowed),
         not_needed: not_needed(&decides.allowed, &judged).into_iter().map(Allowance::typed).collect(),
+        ended: ended.iter().map(ended_in_words).collect(),
         timings: Vec::new(),
     })
 }

@@ -168,6 +168,9 @@ fn prepare_settings(
     let layouts: BTreeSet<String> = preparing.layouts.keys().cloned().collect();
     let (Some(register), true) = (register, problems.is_empty()) else { return Err(Failure::Files(problems)) };
     let mut decides = decides(&settings, text, &library, &layouts);
+    (decides.allowed, _) = settings.standing_allowances();
+    decides.allowed.sort();
+    decides.allowed.dedup();
     decides.overrides = decisions.files;
     let (cohorts, cohort_texts) = (cohorts.cohorts, cohorts.texts);
     let prepared = Prepared {
@@ -493,7 +496,7 @@ impl Prepared {
         if !faults.is_empty() {
             return Err(Failure::Command(faults.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("\n")));
         }
-        self.decides.allowed = allowed.into_iter().flatten().collect();
+        self.decides.allowed.extend(allowed.into_iter().flatten());
         self.decides.allowed.sort();
         self.decides.allowed.dedup();
         Ok(())

@@ -14,7 +14,7 @@ use crate::ingest::events::{Context, Finished};
 use crate::ingest::files::{self, InputFile};
 use crate::ingest::identifiers;
 use crate::ingest::opt_out_codes;
-use crate::ingest::parts::{PartReader, Parts};
+use crate::ingest::parts::{PartCounts, PartReader, Parts};
 use crate::ingest::register::{OptOutReader, PracticeReader, Practices, Register, RegisterReader};
 use crate::ingest::{self, Input, Linked, SourceReader};
 use crate::measure::plan::Plan;
@@ -63,7 +63,7 @@ pub struct People {
     pub practices: Practices,
     pub register_counts: Counts,
     /// Of the files that add to the register, in the order of the settings.
-    pub part_counts: Vec<Counts>,
+    pub part_counts: Vec<PartCounts>,
     pub opt_out_counts: Counts,
     pub practice_counts: Counts,
     /// People on the list of those who opted out.
@@ -87,6 +87,7 @@ impl People {
         let rows: u64 = out.iter().map(|person| u64::from(self.rows_of_people[*person as usize])).sum();
         self.register_counts.used -= rows;
         self.register_counts.drop_rows(Rule::OptedOutByCode, rows);
+        self.part_counts.iter_mut().for_each(|part| part.leave_out(&out, Rule::OptedOutByCode));
         self.opted_out_by_code = out.len() as u64;
         Some(self.spine.leave_out(&out))
     }
@@ -111,7 +112,7 @@ pub fn read_people(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -> Resul
     }
     let parts = Parts::new(readers);
     let Register { spine, counts: register_counts, rows_of_people, opted_out } =
-        reader.finish(&opted_out_keys, &parts)?;
+        reader.finish(&opted_out_keys, &parts, prepared.settings.horizon())?;
     check_identifiers(prepared, &spine)?;
     let part_counts = parts.counts(&spine);
     let mut practices = Practices::default();
@@ -246,7 +247,7 @@ pub(super) fn hash_inputs(prepared: &Prepared, advance: &(dyn Fn(u64) + Sync)) -
 pub(super) fn counted<'a>(prepared: &'a Prepared, loaded: &'a Loaded) -> Vec<(&'a Input, &'a Counts)> {
     let Loaded { people, linked, .. } = loaded;
     let mut counted = vec![(&prepared.register, &people.register_counts)];
-    counted.extend(prepared.register_parts.iter().zip(&people.part_counts));
+    counted.extend(prepared.register_parts.iter().zip(people.part_counts.iter().map(|part| &part.counts)));
     counted.extend(prepared.opt_outs.iter().map(|input| (input, &people.opt_out_counts)));
     counted.extend(prepared.practices.iter().map(|input| (input, &people.practice_counts)));
     counted.extend(prepared.sources.iter().zip(&linked.counts));

@@ -1,6 +1,7 @@
 //! What is written for one as-of day.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -12,11 +13,13 @@ use super::{Clock, DateReport, Failure, Loaded, Prepared, Scored};
 use crate::cohort::columns::published_columns;
 use crate::day::Day;
 use crate::gate::Judged;
+use crate::ingest::Input;
+use crate::ingest::counts::{Counts, Reject};
 use crate::measure::rehospitalisation::Provider;
 use crate::model::Model;
 use crate::output::last::Counted;
 use crate::output::manifest::{Decides, Manifest, ModelLine, SourceQuality, Step, rejects_csv};
-use crate::output::publish::Stage;
+use crate::output::publish::{Stage, leave_stopped};
 use crate::output::{OutputFile, tables};
 use crate::person::Standing;
 use crate::score::fidelity::Grade;
@@ -202,6 +205,52 @@ impl AtDate<'_> {
         }
     }
 }
+
+/// What a run that a gate stopped leaves for whoever has to find out why.
+pub(super) struct Stopped<'a> {
+    pub prepared: &'a Prepared,
+    pub loaded: &'a Loaded,
+    pub sources: &'a [SourceQuality],
+    pub counted: &'a Counted,
+}
+
+impl Stopped<'_> {
+    /// Every breach, every gate, what became of the rows of every source, and where rejects stand: nothing of a person.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self, breaches: &str, judged: &[Judged], at: &[(String, Vec<Judged>)]) -> Result<PathBuf> {
+        let as_of: Vec<String> = self.prepared.settings.as_of.0.iter().map(Day::to_string).collect();
+        let rejects = |(input, counts): (&Input, &Counts)| {
+            let place = |reject: &Reject| {
+                serde_json::json!({
+                    "file": input.files[reject.file].name,
+                    "row": reject.row,
+                    "column": reject.column,
+                    "rule": reject.rule.name(),
+                })
+            };
+            let places: Vec<_> = counts.rejects.iter().take(STOPPED_REJECTS).map(place).collect();
+            (input.name.clone(), serde_json::Value::from(places))
+        };
+        let rejects: serde_json::Map<String, serde_json::Value> =
+            counted(self.prepared, self.loaded).into_iter().map(rejects).collect();
+        let at: BTreeMap<&String, &Vec<Judged>> = at.iter().map(|(as_of, judged)| (as_of, judged)).collect();
+        let json = serde_json::json!({
+            "as_of": as_of,
+            "breaches": breaches.lines().collect::<Vec<_>>(),
+            "gates": judged,
+            "gates_by_as_of": at,
+            "sources": self.sources,
+            "counted": self.counted,
+            "rejects": rejects,
+        });
+        leave_stopped(&self.prepared.settings.out_folder(), &pretty(&json))
+    }
+}
+
+/// How many rejects of a source a stopped run lists.
+const STOPPED_REJECTS: usize = 1_000;
 
 /// What the settings say of purposes and of what is let through, and what opt-outs came to.
 fn governance(prepared: &Prepared, loaded: &Loaded) -> serde_json::Value {

@@ -267,6 +267,7 @@ impl Published {
             "rows" | "used" | "rejected" => &counts[what],
             "malformed" => return counts["malformed_codes"].to_string(),
             what if what.starts_with("noted ") => &counts["noted"][&what[6..]],
+            what if what.starts_with("of_another_system ") => &counts["codes_of_another_system"][&what[18..]],
             what if what.starts_with("not_in_dictionary ") => &counts["codes_not_in_dictionary"][&what[18..]],
             rule => &counts["dropped"][rule]["rows"],
         };

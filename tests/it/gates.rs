@@ -37,7 +37,7 @@ limits = { month_rows_from = 30 }
 [[source]]
 name = "gp_events"
 layout = "gp_events"
-files = ["gp_events.csv"]
+files = ["gp_events*.csv"]
 limits = { month_rows_from = 30 }
 "#;
 
@@ -205,11 +205,17 @@ struct Edit {
     /// The rows stand this many times more.
     #[serde(default)]
     again: usize,
+    /// Nothing is done to the file but that it stands there again, under this name.
+    #[serde(default)]
+    copy_to: Option<String>,
 }
 
 impl Edit {
     fn apply(&self, body: &Body) {
         let text = std::fs::read_to_string(body.path(&self.file)).unwrap();
+        if let Some(name) = &self.copy_to {
+            return body.put(name, text);
+        }
         let (mut left, mut edited) = (self.first.unwrap_or(usize::MAX), String::new());
         for (place, line) in text.lines().enumerate() {
             let is_header = place == 0 && self.file.ends_with(".csv");
@@ -334,7 +340,9 @@ fn an_allowance_of_one_source_lets_no_other_through() {
     let failure = run_allowing(&body, &["rows_fall_share:gp_events"], &["known"]).expect_err("A&E is cut too");
     assert!(failure.to_string().starts_with("source \"emergency_care\": "), "{failure}");
     assert!(!failure.to_string().contains("source \"gp_events\""), "{failure}");
-    assert!(before == files_under(&body.path("out")), "nothing was published");
+    let mut after = files_under(&body.path("out"));
+    after.remove("stopped.json");
+    assert!(before == after, "nothing was published");
     let everything = ["rows_fall_share", "list_hits_fall_share"];
     run_allowing(&body, &everything, &["both were cut"]).unwrap_or_else(|failure| panic!("{failure}"));
 }
@@ -416,7 +424,7 @@ fn what_a_run_is_compared_with_is_part_of_its_id_and_the_same_data_gives_the_sam
 }
 
 fn limit_gp_events(body: &Body, limits: &str) {
-    let files = "files = [\"gp_events.csv\"]\nlimits = ";
+    let files = "files = [\"gp_events*.csv\"]\nlimits = ";
     body.set(&format!("{files}{{ month_rows_from = 30 }}"), &format!("{files}{limits}"));
 }
 
@@ -462,7 +470,7 @@ fn limits_of_a_source_that_make_no_sense_are_refused() {
 fn edit(body: &Body, file: &str, containing: &str, from: &str, to: Option<&str>) {
     let to = to.map(str::to_owned);
     let (file, containing, from) = (file.to_owned(), containing.to_owned(), from.to_owned());
-    Edit { file, containing, first: None, from, to, again: 0 }.apply(body);
+    Edit { file, containing, first: None, from, to, again: 0, copy_to: None }.apply(body);
 }
 
 #[test]
@@ -551,4 +559,82 @@ fn a_layout_whose_sender_is_no_field_is_refused() {
     let failure = body.run().expect_err("the layout is refused");
     let expected = "layouts/gp_events.toml: sent_by names field \"surgery\", which the layout does not have";
     assert!(failure.exit_code() == 3 && failure.to_string().starts_with(expected), "{failure}");
+}
+
+#[test]
+fn a_standing_allowance_holds_until_its_day_and_is_named_when_it_has_ended() {
+    let body = county();
+    let standing = |until: &str| {
+        format!(
+            "{SETTINGS}\n[[allow]]\ngate = \"rows_fall_share:gp_events\"\nuntil = \"{until}\"\nbecause = \"the sender cut old years\"\n"
+        )
+    };
+    body.put("riskstrat.toml", standing("2016-04-01"));
+    night_before(&body);
+    halve(&body, "gp_events.csv");
+    // The day itself is the last on which it holds.
+    let report = body.run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(report.let_through[0].ends_with("because: the sender cut old years"), "{:?}", report.let_through);
+    assert!(report.ended.is_empty() && report.not_needed.is_empty());
+    let allowed = serde_json::json!([{
+        "gate": "rows_fall_share", "scope": "gp_events", "because": "the sender cut old years", "until": "2016-04-01",
+    }]);
+    assert_eq!(json(&body, "manifest.json")["allowed"], allowed);
+    body.put("riskstrat.toml", standing("2016-03-31"));
+    let failure = body.run().expect_err("the allowance has ended").to_string();
+    let ended = "the settings let rows_fall_share:gp_events through until 2016-03-31, which is over";
+    assert!(failure.contains("limits.rows_fall_share is 0.2") && failure.contains(ended), "{failure}");
+    // Where nothing is breached, the run goes on and says that it can be taken out.
+    body.put("gp_events.csv", gp_events());
+    let report = body.run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(report.ended, [ended]);
+    for (from, to, expected) in [
+        ("rows_fall_share:gp", "rows_fal_share:gp", "did you mean \"rows_fall_share\"?"),
+        ("the sender cut old years", " ", "allow: \"rows_fall_share:gp_events\": because is empty"),
+        ("\"2016-03-31\"", "\"soon\"", "\"soon\" is not a date; write \"2016-04-01\""),
+    ] {
+        body.put("riskstrat.toml", standing("2016-03-31").replacen(from, to, 1));
+        let failure = body.run().expect_err("it says nothing");
+        assert_eq!(failure.exit_code(), 3);
+        assert!(failure.to_string().contains(expected), "{failure}");
+    }
+}
+
+#[test]
+fn a_run_that_a_gate_stops_leaves_its_figures_beside_the_published_runs() {
+    let body = county();
+    night_before(&body);
+    let before = files_under(&body.path("out"));
+    let edit = Edit {
+        file: "gp_events.csv".to_owned(),
+        containing: "44054006".to_owned(),
+        first: Some(8),
+        from: "-2".to_owned(),
+        to: Some("-9".to_owned()),
+        again: 0,
+        copy_to: None,
+    };
+    edit.apply(&body);
+    let failure = body.run().expect_err("eight dates are none").to_string();
+    assert!(failure.contains("; all figures of the run stand in ") && failure.ends_with("stopped.json"), "{failure}");
+    let mut after = files_under(&body.path("out"));
+    let stopped = after.remove("stopped.json").expect("the figures are left");
+    assert!(before == after, "the published run is the same bytes");
+    assert!(!String::from_utf8_lossy(&stopped).contains("PSEUDO"), "nothing of a person");
+    let stopped: Value = serde_json::from_slice(&stopped).unwrap();
+    assert_eq!(stopped["as_of"], serde_json::json!(["2016-04-01"]));
+    let gates = stopped["gates"].as_array().unwrap();
+    let breached: Vec<&Value> = gates.iter().filter(|gate| gate["outcome"] == "breached").collect();
+    assert_eq!((breached.len(), &breached[0]["gate"]), (1, &Value::from("rejects_share")));
+    let place = serde_json::json!({ "file": "gp_events.csv", "row": 26, "column": "event_date", "rule": "bad_date" });
+    assert_eq!(
+        (stopped["rejects"]["gp_events"].as_array().unwrap().len(), &stopped["rejects"]["gp_events"][0]),
+        (8, &place)
+    );
+    let sources = stopped["sources"].as_array().unwrap();
+    assert!(sources.iter().any(|source| source["source"] == "gp_events" && source["rejected"] == 8));
+    // The run that is published answers it.
+    body.put("gp_events.csv", gp_events());
+    body.run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(!body.path("out/stopped.json").exists());
 }

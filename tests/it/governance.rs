@@ -84,8 +84,8 @@ fn a_person_who_opted_out_by_code_is_in_no_output() {
         assert_eq!(quality["governance"]["opt_outs"]["people_by_list"], 0);
         assert_eq!(dropped(&quality, "register", "opted_out_by_code"), 1);
         assert_eq!(dropped(&quality, "emergency_care", "opted_out_by_code"), 1);
-        // The two entries and, where it is in time to be used, the opt-out itself.
-        let entries = 2 + u64::from(date == "2015-06-01");
+        // The two entries and, where it is not of a day that no row counts of, the opt-out itself, dated or not.
+        let entries = 2 + u64::from(date != "2016-05-01");
         assert_eq!(dropped(&quality, "gp_events", "opted_out_by_code"), entries, "{date}");
         assert!(by_code.published("manifest.json").contains("after opt-outs by code"));
     }
@@ -292,4 +292,27 @@ fn a_term_is_not_called_dead_where_no_score_may_use_its_feed() {
     let failure = body.run().expect_err("a feed that may be used and says nothing is a fault");
     assert!(failure.to_string().contains("the same (0) for all 2 people"), "{failure}");
     assert!(REGISTER.contains("PSEUDO-B"));
+}
+
+#[test]
+fn rows_of_who_opted_out_by_code_are_counted_as_such_whatever_else_is_wrong_with_them() {
+    // PSEUDO-B opted out; of the entries one has a date that is none, as has one of PSEUDO-A.
+    let body = Body::new();
+    body.put("riskstrat.toml", format!("{SETTINGS}\n[limits]\nrejects_share = 1\nopted_out_share = 1\n"));
+    let bad = |person: &str| format!("{person},2015-13-01,2015-01-01,,44054006,G82001\n");
+    body.put(
+        "gp_events.csv",
+        format!("{GP_EVENTS}{}{}{}", entry("PSEUDO-B", "2015-05-01", OPT_OUT), bad("PSEUDO-A"), bad("PSEUDO-B")),
+    );
+    body.put("deaths.csv", "person_id,death_date\nPSEUDO-A,2016-05-01\nPSEUDO-B,2016-06-01\n");
+    let with = "files = [\"register.csv\"]\n[[register.with]]\nlayout = \"deaths\"\nfiles = [\"deaths.csv\"]";
+    body.set("files = [\"register.csv\"]", with);
+    body.run().unwrap_or_else(|failure| panic!("{failure}"));
+    let quality = quality(&body);
+    assert_eq!(dropped(&quality, "gp_events", "bad_date"), 1);
+    // Two entries of PSEUDO-B, the opt-out itself, and the one with a date that is none.
+    assert_eq!(dropped(&quality, "gp_events", "opted_out_by_code"), 4);
+    assert_eq!(dropped(&quality, "register, deaths", "opted_out_by_code"), 1);
+    let rejects = body.published("rejects/gp_events.csv");
+    assert!(rejects.contains("gp_events.csv,6,") && !rejects.contains("gp_events.csv,7,"), "{rejects}");
 }
