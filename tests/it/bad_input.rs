@@ -115,10 +115,10 @@ pub fn refused_from(body: Body, spoil: impl FnOnce(&Body)) -> Option<(u8, String
     spoil(&body);
     let failure = body.run().err()?;
     check_untouched(&before, &body.path("out"));
-    Some(told(&failure, body.folder.path()))
+    Some(told(&failure, &body.folder.path().to_string_lossy()))
 }
 
-fn check_untouched(before: &BTreeMap<String, Vec<u8>>, out: &Path) {
+pub fn check_untouched(before: &BTreeMap<String, Vec<u8>>, out: &Path) {
     let mut after = files_under(out);
     // What a gate leaves for the analyst is no published run.
     after.remove("stopped.json");
@@ -126,13 +126,13 @@ fn check_untouched(before: &BTreeMap<String, Vec<u8>>, out: &Path) {
     assert!(*before == after, "the published run is the same bytes");
 }
 
-fn told(failure: &Failure, folder: &Path) -> (u8, String) {
+pub fn told(failure: &Failure, folder: &str) -> (u8, String) {
     let message = failure.to_string();
     assert!(!message.contains("PSEUDO") && !message.contains("SECRET"), "a cell's value: {message}");
     for line in message.lines() {
         assert!(!line.ends_with('.') && !line.to_lowercase().starts_with("error"), "{line}");
     }
-    (failure.exit_code(), message.replace(&*folder.to_string_lossy(), "FOLDER"))
+    (failure.exit_code(), message.replace(folder.trim_end_matches('/'), "FOLDER"))
 }
 
 fn gz(text: &str) -> Vec<u8> {
@@ -232,7 +232,7 @@ fn a_file_that_changes_while_it_is_read_is_refused() {
     body.put("gp_events.csv", format!("{GP_EVENTS}PSEUDO-A,2015-01-21,2015-01-20,,44054006,G82001\n"));
     let failure = run(&prepared, &Silent).expect_err("the run is refused");
     check_untouched(&before, &body.path("out"));
-    let (code, message) = told(&failure, body.folder.path());
+    let (code, message) = told(&failure, &body.folder.path().to_string_lossy());
     assert_eq!(code, 4);
     assert!(message.starts_with("source \"gp_events\": gp_events.csv changed while it was read"), "{message}");
 }

@@ -11,6 +11,7 @@ mod common;
 mod defects;
 mod explain;
 mod fast_is_slow;
+mod faults;
 mod formats;
 mod fuzz;
 mod gates;
