@@ -114,6 +114,7 @@ fn columns(out: &mut String, layout: &LayoutFile) {
     if let Some(of) = &layout.end {
         day(out, of, "the last day; missing means that it goes on");
     }
+    layout.ended_by.iter().for_each(|of| day(out, of, "a day that ends it, whatever its own end says"));
     if let Some(amount) = &layout.amount {
         let unit = match amount.unit {
             AmountUnit::Pounds => "an amount in pounds, kept as pence",

@@ -265,6 +265,7 @@ fn parts(layout: &LayoutFile) -> Vec<Part> {
     layout.day.iter().for_each(|of| add("the day", day, &[&of.column]));
     layout.recorded.iter().for_each(|of| add("the day of recording", day, &[&of.column]));
     layout.end.iter().for_each(|of| add("the last day", day, &[&of.column]));
+    layout.ended_by.iter().for_each(|of| add("a day that ends it", day, &[&of.column]));
     layout.amount.iter().for_each(|of| add("the amount", Some(Shape::Decimal), &[&of.column]));
     for weekly in layout.amount.iter().filter_map(|amount| amount.weekly.as_ref()) {
         add("the frequency of the price", None, &[&weekly.frequency]);

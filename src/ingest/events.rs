@@ -153,6 +153,7 @@ struct Shape {
     day: usize,
     recorded: Option<usize>,
     end: Option<usize>,
+    ended_by: Option<usize>,
     amount: Option<usize>,
     /// Frequency and planned units, where the amount is the price of a unit.
     weekly: Option<[usize; 2]>,
@@ -218,6 +219,7 @@ impl Shape {
         let day = want(&layout.day.as_ref()?.column, false);
         let recorded = layout.recorded.as_ref().map(|recorded| want(&recorded.column, false));
         let end = layout.end.as_ref().map(|end| want(&end.column, false));
+        let ended_by = layout.ended_by.as_ref().map(|ended_by| want(&ended_by.column, true));
         let mut fields = Vec::new();
         for (place, field) in layout.fields.iter().enumerate() {
             let planned = plan.streams[stream].fields.iter().position(|planned| planned.name == field.name);
@@ -251,6 +253,7 @@ impl Shape {
             day,
             recorded,
             end,
+            ended_by,
             amount,
             weekly,
             newest,
@@ -268,6 +271,7 @@ struct Thread {
     day: DayReader,
     recorded: Option<DayReader>,
     end: Option<DayReader>,
+    ended_by: Option<DayReader>,
     newest: Option<DayReader>,
     weekly: Option<WeeklyReader>,
     fields: Vec<ValueReader>,
@@ -318,6 +322,7 @@ struct Buffers {
     days: Vec<i32>,
     recorded: Vec<i32>,
     ends: Vec<i32>,
+    ended_by: Vec<i32>,
     newest: Vec<i32>,
     minutes: Vec<i32>,
     amounts: Vec<i32>,
@@ -332,6 +337,7 @@ struct Noted {
     /// Cells that stand for none, where they are counted.
     stand_for_none: u64,
     goes_on: u64,
+    ended_by_another_day: u64,
 }
 
 /// An entry that is recorded more than so many days after its day is noted: a past as-of date is blind to it for long.
@@ -379,6 +385,7 @@ impl<'a> EventReader<'a> {
             day: DayReader::new(layout.day.as_ref().expect("the shape has a day")),
             recorded: layout.recorded.as_ref().map(DayReader::new),
             end: layout.end.as_ref().map(DayReader::new),
+            ended_by: layout.ended_by.as_ref().map(DayReader::new),
             newest: layout.duplicates.as_ref().and_then(|duplicates| duplicates.newest.as_ref()).map(DayReader::new),
             weekly: layout
                 .amount
@@ -429,6 +436,7 @@ impl<'a> EventReader<'a> {
             finished.counts.note("recorded_late", thread.noted.recorded_late);
             finished.counts.note("cells_that_stand_for_none", thread.noted.stand_for_none);
             finished.counts.note("goes_on", thread.noted.goes_on);
+            finished.counts.note("ended_by_another_day", thread.noted.ended_by_another_day);
             finished.opt_outs.extend(thread.opt_outs);
             thread.sent.add_to(&mut finished.sent, &self.context);
             finished.parts.push((thread.concepts.concepts, thread.rows));
@@ -515,6 +523,15 @@ impl Thread {
         }
         if let (Some(reader), Some(place)) = (&mut self.end, shape.end) {
             reader.read(column(place), name(place), &mut self.buffers.ends)?;
+        }
+        if let (Some(reader), Some(place)) = (&mut self.ended_by, shape.ended_by) {
+            match &batch.columns[place] {
+                Some(array) => reader.read(array, name(place), &mut self.buffers.ended_by)?,
+                None => {
+                    self.buffers.ended_by.clear();
+                    self.buffers.ended_by.resize(batch.rows, NO_DAY);
+                }
+            }
         }
         if let (Some(reader), Some(place)) = (&mut self.newest, shape.newest) {
             reader.read(column(place), name(place), &mut self.buffers.newest)?;
@@ -842,7 +859,21 @@ impl Thread {
             self.noted.recorded_before_its_day += 1;
         }
         if let Some(end) = shape.end {
-            match buffers.ends[row] {
+            let mut last = buffers.ends[row];
+            if let Some(ended_by) = shape.ended_by {
+                let other = buffers.ended_by[row];
+                if other == BAD_DAY {
+                    return reject(&mut self.counts, ended_by, Rule::BadDate);
+                }
+                if other != NO_DAY && last != BAD_DAY && (last == NO_DAY || other < last) {
+                    if other < day {
+                        return reject(&mut self.counts, ended_by, Rule::EndsBeforeItStarts);
+                    }
+                    last = other;
+                    self.noted.ended_by_another_day += 1;
+                }
+            }
+            match last {
                 NO_DAY => {
                     event.days = Event::OPEN;
                     self.noted.goes_on += 1;

@@ -32,6 +32,9 @@ pub struct LayoutFile {
     /// The last day of an interval; absent or missing means still open.
     #[serde(default)]
     pub end: Option<DayColumn>,
+    /// A day that ends an interval, whatever its own end says, such as a death; a file may lack the column.
+    #[serde(default)]
+    pub ended_by: Option<DayColumn>,
     #[serde(default)]
     pub amount: Option<AmountColumn>,
     /// Tables beside the files, by which the numbers of some fields become codes.
@@ -442,6 +445,9 @@ impl LayoutFile {
             Builds::Events | Builds::Intervals if !has_stream => problems.push("needs the name of a stream".to_owned()),
             Builds::Events | Builds::Intervals if self.day.is_none() => problems.push("needs [day]".to_owned()),
             Builds::Intervals if self.end.is_none() => problems.push("builds = \"intervals\" needs [end]".to_owned()),
+            _ if self.ended_by.is_some() && self.end.is_none() => {
+                problems.push("[ended_by] goes with builds = \"intervals\" and [end]".to_owned());
+            }
             _ => {}
         }
         for field in &self.fields {

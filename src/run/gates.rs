@@ -721,7 +721,11 @@ pub(super) fn let_through_in_words(judged: &[Judged], allowed: &[Allowance]) -> 
     let allowance = |one: &Judged| allowed.iter().find(|allowance| allowance.is_of(one.gate, &one.scope));
     let passed = judged.iter().filter(|one| one.outcome == Outcome::Allowed);
     let mut lines: Vec<String> = passed
-        .filter_map(|one| Some(format!("{}, because: {}", one.breach_in_words(), allowance(one)?.because)))
+        .filter_map(|one| {
+            let words = one.breach_in_words();
+            let places = words.find('\n').unwrap_or(words.len());
+            Some(format!("{}, because: {}", &words[..places], allowance(one)?.because))
+        })
         .collect();
     lines.sort();
     lines.dedup();

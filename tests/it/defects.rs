@@ -704,7 +704,8 @@ fn check_gp_figures(found: &Found) {
 fn check_social_care_figures(found: &Found) {
     let id = "LA Person Unique Identifier";
     let used = found.usable("social_care", id).filter(|(_, row)| row["Event Start Date"].as_str() < AS_OF);
-    let goes_on = used.filter(|(_, row)| row["Event End Date"].as_str() < "1900").count() as u64;
+    let is_open = |row: &Row| ["Event End Date", "Date of Death"].iter().all(|column| row[*column].as_str() < "1900");
+    let goes_on = used.filter(|(_, row)| is_open(row)).count() as u64;
     assert_eq!(found.noted("social_care", "goes_on"), goes_on);
     let columns = [
         "Event Type",

@@ -1,6 +1,7 @@
 //! Feeds that were not pseudonymised: the run stops, says which column, and publishes nothing.
 
 use std::fs::File;
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -62,6 +63,22 @@ fn numbers_that_begin_far_into_a_file_are_found() {
     });
     assert_eq!(code, 4);
     assert!(message.contains("gp_events.csv, column \"person_id\": the column holds NHS numbers"), "{message}");
+}
+
+#[test]
+fn numbers_that_begin_far_into_a_compressed_file_are_found() {
+    // A row has 53 bytes: the numbers begin 12.1 MiB into the text, beyond the sample of the start.
+    let numbers = nhs_numbers("4", 60_000);
+    let (code, message) = refused(|body| {
+        let people: Vec<String> =
+            (0..240_000).map(|n| format!("PSEUDO-{n:06}")).chain(numbers.iter().cloned()).collect();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(gp_events_of(&people).as_bytes()).unwrap();
+        body.put("gp_events.csv.gz", packed.finish().unwrap());
+        body.set("gp_events.csv", "gp_events.csv.gz");
+    });
+    assert_eq!(code, 4);
+    assert!(message.contains("gp_events.csv.gz, column \"person_id\": the column holds NHS numbers"), "{message}");
 }
 
 #[test]
