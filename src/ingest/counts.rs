@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::person::Found;
+
 /// Why a row was not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -195,6 +197,23 @@ impl Counts {
         for reject in out {
             self.dropped[reject.rule as usize] -= 1;
             self.drop_row(rule);
+        }
+    }
+
+    /// Says whose the rejects are, by file and row, where that was not known when they were met; those of people who opted
+    /// out are counted under the rule and no longer listed.
+    pub fn name_rejects(&mut self, people: &BTreeMap<(usize, u64), Found>, rule: Rule) {
+        for mut reject in std::mem::take(&mut self.rejects) {
+            match people.get(&(reject.file, reject.row)) {
+                Some(Found::OptedOut) => {
+                    self.dropped[reject.rule as usize] -= 1;
+                    self.drop_row(rule);
+                    continue;
+                }
+                Some(Found::Person(person)) => reject.person = Some(*person),
+                Some(Found::Unknown) | None => {}
+            }
+            self.rejects.insert(reject);
         }
     }
 

@@ -279,6 +279,9 @@ fn rules(out: &mut String, layout: &LayoutFile) {
             Some(newest) => line(out, &format!("  the one with the latest {} counts, then the fuller", newest.column)),
             None => line(out, "  the fuller counts"),
         }
+        if let Some(prefer) = &duplicates.prefer {
+            line(out, &format!("  then the first in {}: {}", prefer.column, prefer.order.join("; ")));
+        }
         line(out, &format!("  source: {}", duplicates.source));
     }
 }

@@ -128,6 +128,8 @@ struct Candidate {
     /// Minutes since midnight where copies are near each other in time; else the same for all.
     minute: i32,
     newest: i32,
+    /// Higher for what its layout prefers.
+    preferred: u16,
     /// How much the row says, then what: decides between copies, whatever the run's models ask about.
     filled: u16,
     content: u64,
@@ -158,6 +160,7 @@ struct Shape {
     /// Frequency and planned units, where the amount is the price of a unit.
     weekly: Option<[usize; 2]>,
     newest: Option<usize>,
+    prefer: Option<usize>,
     time: Option<usize>,
     duplicate_key: Vec<KeyPart>,
     /// The layout's field and the column that say who sent a row.
@@ -242,6 +245,7 @@ impl Shape {
         let newest =
             duplicates.and_then(|duplicates| duplicates.newest.as_ref()).map(|newest| want(&newest.column, false));
         let sender = layout.layout.sent_by.as_ref().and_then(|name| layout.field(name));
+        let prefer = duplicates.and_then(|duplicates| duplicates.prefer.as_ref()).map(|of| want(&of.column, true));
         // A file without the column is counted by the practices that its people were with.
         let sender = sender.and_then(|field| Some((field, want(layout.fields[field].columns.first()?, true))));
         let near = duplicates.and_then(|duplicates| duplicates.near.as_ref());
@@ -257,6 +261,7 @@ impl Shape {
             amount,
             weekly,
             newest,
+            prefer,
             time,
             duplicate_key,
             sender,
@@ -273,6 +278,7 @@ struct Thread {
     end: Option<DayReader>,
     ended_by: Option<DayReader>,
     newest: Option<DayReader>,
+    prefer: Option<ValueReader>,
     weekly: Option<WeeklyReader>,
     fields: Vec<ValueReader>,
     /// The field reader of each column's buffer.
@@ -324,6 +330,7 @@ struct Buffers {
     ends: Vec<i32>,
     ended_by: Vec<i32>,
     newest: Vec<i32>,
+    preferred: Vec<ValueId>,
     minutes: Vec<i32>,
     amounts: Vec<i32>,
     keys: Vec<u64>,
@@ -387,6 +394,11 @@ impl<'a> EventReader<'a> {
             end: layout.end.as_ref().map(DayReader::new),
             ended_by: layout.ended_by.as_ref().map(DayReader::new),
             newest: layout.duplicates.as_ref().and_then(|duplicates| duplicates.newest.as_ref()).map(DayReader::new),
+            prefer: layout
+                .duplicates
+                .as_ref()
+                .and_then(|duplicates| duplicates.prefer.as_ref())
+                .map(|prefer| self.values_of(&prefer.as_field())),
             weekly: layout
                 .amount
                 .as_ref()
@@ -475,8 +487,8 @@ impl Sent {
 }
 
 impl Finished {
-    /// Of rows that are copies of each other, the newest is kept; of equally new ones one that goes on, then the fuller,
-    /// then the last in order of content. Copies are within so many minutes of the first of them.
+    /// Of rows that are copies of each other, the newest is kept; of equally new ones one that goes on, then what the
+    /// layout prefers, then the fuller, then the last in order of content. Copies are within so many minutes of the first of them.
     fn drop_copies(&mut self, candidates: Vec<Vec<Candidate>>, within_minutes: i32, spill: Option<&Arc<Spill>>) {
         let tables: Vec<&[Concept]> = self.parts.iter().map(|(concepts, _)| &concepts[..]).collect();
         let (concepts, places) = classify::merge_concepts(&tables);
@@ -496,7 +508,8 @@ impl Finished {
                 let number = rest.partition_point(|one| one.minute - first.minute <= within_minutes);
                 let (copies, after) = rest.split_at(number);
                 let goes_on = |one: &Candidate| one.event.days == Event::OPEN;
-                let fullness = |one: &&Candidate| (one.newest, goes_on(one), one.filled, one.content, one.event);
+                let rank = |one: &&Candidate| (one.newest, goes_on(one), one.preferred);
+                let fullness = |one: &&Candidate| (rank(one), one.filled, one.content, one.event);
                 let kept = copies.iter().max_by_key(fullness).expect("the first is among them");
                 rows.push(Row { person: kept.person, event: kept.event });
                 self.counts.drop_rows(Rule::Duplicate, number as u64 - 1);
@@ -535,6 +548,15 @@ impl Thread {
         }
         if let (Some(reader), Some(place)) = (&mut self.newest, shape.newest) {
             reader.read(column(place), name(place), &mut self.buffers.newest)?;
+        }
+        if let (Some(reader), Some(place)) = (&mut self.prefer, shape.prefer) {
+            match &batch.columns[place] {
+                Some(array) => reader.read(array, name(place), &mut self.buffers.preferred)?,
+                None => {
+                    self.buffers.preferred.clear();
+                    self.buffers.preferred.resize(batch.rows, BLANK);
+                }
+            }
         }
         if let (Some(amount), Some(place)) = (&layout.amount, shape.amount) {
             let (array, out) = (column(place), &mut self.buffers.amounts);
@@ -890,9 +912,17 @@ impl Thread {
             let newest = if shape.newest.is_some() { buffers.newest[row] } else { NO_DAY };
             let (filled, content) = self.content(row);
             let minute = if shape.time.is_some() { buffers.minutes[row] } else { 0 };
-            self.candidates.push(Candidate { person, key: buffers.keys[row], minute, newest, filled, content, event });
+            let preferred = self.prefer.as_ref().map_or(0, |reader| preference(reader, buffers.preferred[row]));
+            let key = buffers.keys[row];
+            self.candidates.push(Candidate { person, key, minute, newest, preferred, filled, content, event });
         }
     }
+}
+
+/// How much a layout prefers a value: most what comes first in its order, nothing what is not in it.
+fn preference(reader: &ValueReader, value: ValueId) -> u16 {
+    let rank = std::str::from_utf8(&reader.values.values[value as usize].0).ok().and_then(|rank| rank.parse().ok());
+    rank.map_or(0, |rank: u16| u16::MAX - rank)
 }
 
 /// Whether a row that does not say who sent it is of the practice that its person was with.

@@ -390,7 +390,39 @@ pub struct Duplicates {
     /// Of several copies, the one with the latest day here counts.
     #[serde(default)]
     pub newest: Option<DayColumn>,
+    /// Of equally new copies, the one whose value comes first here counts.
+    #[serde(default)]
+    pub prefer: Option<Preference>,
     pub source: String,
+}
+
+/// Values of a column by rank; those that are not listed come last. A file may lack the column.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preference {
+    pub column: String,
+    pub order: Vec<String>,
+}
+
+impl Preference {
+    /// The column as a field whose words are the ranks of its values, `0000` for the first.
+    pub fn as_field(&self) -> Field {
+        let ranks = self.order.iter().enumerate().map(|(rank, value)| (format!("{rank:04}"), vec![value.clone()]));
+        Field {
+            name: String::new(),
+            columns: vec![self.column.clone()],
+            optional: true,
+            system: FieldSystem::Words,
+            characters: None,
+            leading_zeros_ignored: false,
+            null: Vec::new(),
+            others_missing: true,
+            list: false,
+            dictionary: None,
+            entries: None,
+            values: ranks.collect(),
+        }
+    }
 }
 
 /// Times of day that are near each other: within so many minutes of the first of them.

@@ -44,12 +44,15 @@ pub const AGE_YEARS_MAX: i32 = 120;
 /// The start of a registration whose start is not recorded: a floor that GP systems themselves use.
 pub const REGISTRATION_FLOOR: Day = Day(-25_567);
 
+/// Whose a row is that breaks a rule: key, file and row.
+type RejectedRow = (u128, usize, u64);
+
 pub struct RegisterReader<'a> {
     columns: &'a RegisterColumns,
     wanted: Vec<(String, bool)>,
     places: Places,
     sexes: BTreeMap<String, Option<Sex>>,
-    collected: Mutex<(Vec<RegisterRow>, Counts)>,
+    collected: Mutex<(Vec<RegisterRow>, Counts, Vec<RejectedRow>)>,
 }
 
 /// Where each column of a register stands in what is read.
@@ -151,7 +154,7 @@ impl<'a> RegisterReader<'a> {
         }
         let fillers = practices.iter().filter(|practice| is_filler(practice, &c.practice_null)).count();
         counts.note("practices_that_stand_for_none", fillers as u64);
-        let mut rows = Vec::with_capacity(batch.rows);
+        let (mut rows, mut rejected) = (Vec::with_capacity(batch.rows), Vec::new());
         let day_place = |which: usize| places.days[which].unwrap_or_default();
         for row in 0..batch.rows {
             let at = batch.first_row + row as u64;
@@ -170,6 +173,7 @@ impl<'a> RegisterReader<'a> {
             if let Some((column, rule)) = fault {
                 // The row is not used, but its person is not lost: listed, though registered nowhere by this row.
                 counts.reject(batch.file, at, &self.wanted[column].0, rule);
+                rejected.push((key_of(id.as_bytes()), batch.file, at));
                 rows.push(self.unread(id));
                 continue;
             }
@@ -202,6 +206,7 @@ impl<'a> RegisterReader<'a> {
         let mut collected = self.collected.lock().expect("no thread panicked while it held the register");
         collected.0.append(&mut rows);
         collected.1.add(counts);
+        collected.2.append(&mut rejected);
         Ok(())
     }
 
@@ -231,7 +236,7 @@ impl<'a> RegisterReader<'a> {
     /// horizon, cannot be: it is counted, and the person's age is not known.
     pub fn finish(self, opted_out: &[u128], parts: &Parts, horizon: Day) -> Result<Register> {
         let collected = &mut *self.collected.lock().expect("no thread panicked");
-        let (mut rows, mut counts) = std::mem::take(collected);
+        let (mut rows, mut counts, rejected) = std::mem::take(collected);
         let out: BTreeSet<u128> = opted_out.iter().copied().collect();
         let mut people_out = BTreeSet::new();
         rows.retain(|row| {
@@ -273,6 +278,8 @@ impl<'a> RegisterReader<'a> {
         if let Err(clashes) = spine.index(&all_out) {
             bail!("{clashes} pseudonyms cannot be told apart by their 128-bit keys");
         }
+        let people_of_rejects = rejected.into_iter().map(|(key, file, row)| ((file, row), spine.find(key))).collect();
+        counts.name_rejects(&people_of_rejects, Rule::OptedOut);
         Ok(Register { spine, counts, rows_of_people, opted_out: people_out.len() as u64 })
     }
 

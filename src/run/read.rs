@@ -87,6 +87,7 @@ impl People {
         let rows: u64 = out.iter().map(|person| u64::from(self.rows_of_people[*person as usize])).sum();
         self.register_counts.used -= rows;
         self.register_counts.drop_rows(Rule::OptedOutByCode, rows);
+        self.register_counts.leave_out_rejects(&out, Rule::OptedOutByCode);
         self.part_counts.iter_mut().for_each(|part| part.leave_out(&out, Rule::OptedOutByCode));
         self.opted_out_by_code = out.len() as u64;
         Some(self.spine.leave_out(&out))

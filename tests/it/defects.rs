@@ -268,7 +268,7 @@ fn is_set_aside(found: &Found, place: &Place, kind: &str) -> bool {
     let is_medicine = cell("bnf_code").len() == 15 && cell("bnf_code") < "1600";
     match &place.0[..6] {
         // No sex is no fault.
-        "regist" => kind == "unknown code" && cell("sex").is_empty(),
+        "regist" => found.standing(&id) == Standing::OptedOut || kind == "unknown code" && cell("sex").is_empty(),
         // Codes are looked at first in feeds of events, people first in spells.
         "hes_op" | "hes_ae" | "social" | "csds_c" | "mhsds_" | "care_p" if kind == "unknown code" => false,
         "csds_c" => is_stranger || !["5", "6", "3", "7"].contains(&cell("attendance_status")),

@@ -304,6 +304,9 @@ fn rows_of_who_opted_out_by_code_are_counted_as_such_whatever_else_is_wrong_with
         "gp_events.csv",
         format!("{GP_EVENTS}{}{}{}", entry("PSEUDO-B", "2015-05-01", OPT_OUT), bad("PSEUDO-A"), bad("PSEUDO-B")),
     );
+    // A row of the register without a use is PSEUDO-B's too, and one of somebody who stays.
+    let unread = |person: &str| format!("{person},1940-13,2,G82001,2000-01-01,,,E01000001,A,20.5,5\n");
+    body.put("register.csv", format!("{REGISTER}{}{}", unread("PSEUDO-A"), unread("PSEUDO-B")));
     body.put("deaths.csv", "person_id,death_date\nPSEUDO-A,2016-05-01\nPSEUDO-B,2016-06-01\n");
     let with = "files = [\"register.csv\"]\n[[register.with]]\nlayout = \"deaths\"\nfiles = [\"deaths.csv\"]";
     body.set("files = [\"register.csv\"]", with);
@@ -313,6 +316,9 @@ fn rows_of_who_opted_out_by_code_are_counted_as_such_whatever_else_is_wrong_with
     // Two entries of PSEUDO-B, the opt-out itself, and the one with a date that is none.
     assert_eq!(dropped(&quality, "gp_events", "opted_out_by_code"), 4);
     assert_eq!(dropped(&quality, "register, deaths", "opted_out_by_code"), 1);
+    assert_eq!(dropped(&quality, "register", "opted_out_by_code"), 2);
+    let rejects = body.published("rejects/register.csv");
+    assert!(rejects.contains("register.csv,4,") && !rejects.contains("register.csv,5,"), "{rejects}");
     let rejects = body.published("rejects/gp_events.csv");
     assert!(rejects.contains("gp_events.csv,6,") && !rejects.contains("gp_events.csv,7,"), "{rejects}");
 }
