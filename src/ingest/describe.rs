@@ -275,13 +275,13 @@ fn rules(out: &mut String, layout: &LayoutFile) {
             let minutes = near.within_minutes;
             line(out, &format!("  and lie in {} within {minutes} minutes of the first of them", near.column));
         }
-        match &duplicates.newest {
-            Some(newest) => line(out, &format!("  the one with the latest {} counts, then the fuller", newest.column)),
-            None => line(out, "  the fuller counts"),
-        }
-        if let Some(prefer) = &duplicates.prefer {
-            line(out, &format!("  then the first in {}: {}", prefer.column, prefer.order.join("; ")));
-        }
+        let newest = duplicates.newest.iter().map(|newest| format!("the one with the latest {}", newest.column));
+        let open = layout.end.iter().map(|_| "one that goes on".to_owned());
+        let prefer = duplicates.prefer.iter();
+        let prefer = prefer.map(|prefer| format!("the first in {}: {}", prefer.column, prefer.order.join("; ")));
+        let ranks: Vec<String> = newest.chain(open).chain(prefer).collect();
+        ranks.iter().for_each(|rank| line(out, &format!("  of several: {rank}; else")));
+        line(out, "  the fuller counts");
         line(out, &format!("  source: {}", duplicates.source));
     }
 }
