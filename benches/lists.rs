@@ -74,10 +74,12 @@ fn write(cohort: &Cohort, published: &Published) -> (usize, Vec<OutputFile>) {
     let mut columns = vec![ListColumn::new("order", Cells::Order)];
     let shown =
         ["person", "cpm", "cpm_band", "cpm_fidelity"].into_iter().chain(cohort.columns.iter().map(String::as_str));
-    columns.extend(shown.filter_map(|name| Some(ListColumn::new(name, Cells::Published(published.column(name)?)))));
+    columns.extend(
+        shown.filter_map(|name| Some(ListColumn::new(name, Cells::Values(published.of_rows(name, &placed.list)?)))),
+    );
     let reasons = placed.list.iter().map(|row| Cow::from(REASONS[*row as usize % REASONS.len()])).collect();
     columns.push(ListColumn::new("reasons", Cells::Texts(reasons)));
-    let table = Table { columns, rows: Cow::Borrowed(&placed.list) };
+    let table = Table { columns };
     let as_of = Day::parse(b"2016-04-01").expect("a day");
     let read_me = vec![("List".to_owned(), cohort.title.clone()), ("Source".to_owned(), cohort.source.clone())];
     let files = parts(published, "practice", &placed.list)

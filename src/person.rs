@@ -79,9 +79,37 @@ impl WordColumn {
         WordColumn { words: words.into_iter().map(str::to_owned).collect(), places }
     }
 
+    /// The column of places among these words, in whatever order they are; of the words those that somebody has.
+    ///
+    /// # Missing
+    /// A place beyond the words is that of nobody's.
+    pub fn of_places<W: AsRef<str>>(words: &[W], mut places: Vec<u32>) -> WordColumn {
+        let mut is_had = vec![false; words.len()];
+        for &place in &places {
+            if let Some(is_had) = is_had.get_mut(place as usize) {
+                *is_had = true;
+            }
+        }
+        let mut had: Vec<usize> = (0..words.len()).filter(|&place| is_had[place]).collect();
+        had.sort_unstable_by_key(|&place| words[place].as_ref());
+        let mut new_places = vec![WordColumn::MISSING; words.len()];
+        let mut kept: Vec<String> = Vec::with_capacity(had.len());
+        for place in had {
+            let word = words[place].as_ref();
+            if kept.last().is_none_or(|last| last != word) {
+                kept.push(word.to_owned());
+            }
+            new_places[place] = kept.len() as u32 - 1;
+        }
+        for place in &mut places {
+            *place = new_places.get(*place as usize).copied().unwrap_or(WordColumn::MISSING);
+        }
+        WordColumn { words: kept, places }
+    }
+
     /// The column of these people, with the words that they have.
-    fn picked(&self, people: &[u32]) -> WordColumn {
-        WordColumn::new(people.iter().map(|&person| self.of(person)))
+    pub fn picked(&self, people: &[u32]) -> WordColumn {
+        WordColumn::of_places(&self.words, picked(&self.places, people))
     }
 
     pub fn of(&self, person: u32) -> Option<&str> {
@@ -143,7 +171,7 @@ impl Spine {
             starts.push(registrations.len() as u32);
         }
         let practices =
-            WordColumn::new(registrations.iter().map(|period| Some(&*self.practices[period.practice as usize])));
+            WordColumn::of_places(&self.practices, registrations.iter().map(|period| period.practice).collect());
         for (period, place) in registrations.iter_mut().zip(&practices.places) {
             period.practice = *place;
         }
@@ -293,6 +321,20 @@ impl std::fmt::Debug for Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_column_of_places_is_that_of_its_words() {
+        let words = ["severe", "mild", "fit", "none", "mild"];
+        let places = vec![0, 2, WordColumn::MISSING, 1, 4, 2];
+        let by_words = WordColumn::new(places.iter().map(|&place: &u32| words.get(place as usize).copied()));
+        assert_eq!(WordColumn::of_places(&words, places), by_words);
+        assert_eq!(by_words.words, ["fit", "mild", "severe"], "in order, and nobody is none");
+        let some = by_words.picked(&[5, 2, 0]);
+        assert_eq!(
+            (some.words, some.places),
+            (vec!["fit".to_owned(), "severe".to_owned()], vec![0, WordColumn::MISSING, 1])
+        );
+    }
 
     fn spine(periods: &[(&str, Option<&str>, u32)], death: Option<&str>) -> Spine {
         let day = |text: &str| Day::parse(text.as_bytes()).unwrap();

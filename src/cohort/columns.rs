@@ -1,6 +1,6 @@
 //! The published columns: one row per registered person, as cohort rules and `scores.parquet` see them.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
 use polars::prelude::DataFrame;
@@ -24,11 +24,12 @@ pub enum Values {
     Decimal(Vec<Option<f64>>),
 }
 
-/// One column: how it is made, and its values once somebody asked for them.
+/// One column: how it is made, and its values once somebody asked for them. Copies are one column.
+#[derive(Clone)]
 pub struct PublishedColumn<'a> {
     pub name: String,
-    pub source: Source<'a>,
-    values: OnceLock<Values>,
+    pub source: Arc<Source<'a>>,
+    values: Arc<OnceLock<Values>>,
 }
 
 /// A column that is not published, such as one of a cohort's own.
@@ -58,6 +59,7 @@ pub type Fill<'a, T> = Box<dyn Fn(&[u32], &mut Vec<T>) + Send + Sync + 'a>;
 pub const NO_NUMBER: i64 = i64::MIN;
 
 /// The people who are published, and their columns.
+#[derive(Clone)]
 pub struct Published<'a> {
     /// Their numbers on the spine, in order.
     pub people: Vec<u32>,
@@ -98,31 +100,35 @@ struct Making<'a> {
 
 impl<'a> PublishedColumn<'a> {
     pub(super) fn new(name: &str, source: Source<'a>) -> PublishedColumn<'a> {
-        PublishedColumn { name: name.to_owned(), source, values: OnceLock::new() }
+        PublishedColumn { name: name.to_owned(), source: Arc::new(source), values: Arc::default() }
     }
 
     /// A column whose values are there.
     pub fn given(name: impl Into<String>, values: Values) -> PublishedColumn<'a> {
-        PublishedColumn { name: name.into(), source: Source::Made(values), values: OnceLock::new() }
+        PublishedColumn { name: name.into(), source: Arc::new(Source::Made(values)), values: Arc::default() }
     }
 
     /// The values of these people, who are all that are published; laid out when they are first asked for.
     fn laid_out(&self, people: &[u32]) -> &Values {
-        if let Source::Made(values) = &self.source {
-            return values;
+        match &*self.source {
+            Source::Made(values) => values,
+            source => self.values.get_or_init(|| source.values(people)),
         }
-        self.values.get_or_init(|| match &self.source {
-            Source::Made(values) => values.clone(),
+    }
+}
+
+impl Source<'_> {
+    /// The values of these people; of a column that is laid out already they are its rows.
+    fn values(&self, people: &[u32]) -> Values {
+        match self {
+            Source::Made(values) => values.picked(people),
             Source::Text(text) => Values::Text(people.iter().map(|&p| text(p).map(str::to_owned)).collect()),
-            Source::Words(words, fill) => {
-                let places = filled(fill, people);
-                Values::Words(WordColumn::new(places.into_iter().map(|place| words.get(place as usize).copied())))
-            }
+            Source::Words(words, fill) => Values::Words(WordColumn::of_places(words, filled(fill, people))),
             Source::Whole(fill) => Values::Whole(filled(fill, people).into_iter().map(known).collect()),
             Source::Decimal(fill, decimal) => {
                 Values::Decimal(filled(fill, people).into_iter().map(|number| known(number).map(decimal)).collect())
             }
-        })
+        }
     }
 }
 
@@ -285,7 +291,7 @@ fn from_thousandths(number: i64) -> f64 {
     number as f64 / 1e3
 }
 
-impl Published<'_> {
+impl<'a> Published<'a> {
     /// A table that SQL runs over: the number of each row, and the columns that `is_asked` for.
     pub fn table(&self, is_asked: impl Fn(&str) -> bool) -> Result<DataFrame> {
         let mut columns: Vec<polars::prelude::Column> = Vec::with_capacity(self.columns.len() + 1);
@@ -311,11 +317,37 @@ impl Published<'_> {
     }
 
     pub fn column(&self, name: &str) -> Option<&Values> {
-        self.columns.iter().find(|column| column.name == name).map(|column| column.laid_out(&self.people))
+        self.named(name).map(|column| column.laid_out(&self.people))
+    }
+
+    /// The values of some rows alone, in the order of the rows, so that a list costs what its people cost.
+    pub fn of_rows(&self, name: &str, rows: &[u32]) -> Option<Values> {
+        let column = self.named(name)?;
+        Some(match &*column.source {
+            Source::Made(values) => values.picked(rows),
+            source => source.values(&rows.iter().map(|&row| self.people[row as usize]).collect::<Vec<u32>>()),
+        })
+    }
+
+    fn named(&self, name: &str) -> Option<&PublishedColumn<'a>> {
+        self.columns.iter().find(|column| column.name == name)
     }
 }
 
 impl Values {
+    /// The values of some rows, in the order of the rows.
+    pub fn picked(&self, rows: &[u32]) -> Values {
+        fn pick<T: Clone>(values: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|&row| values[row as usize].clone()).collect()
+        }
+        match self {
+            Values::Text(values) => Values::Text(pick(values, rows)),
+            Values::Words(words) => Values::Words(words.picked(rows)),
+            Values::Whole(values) => Values::Whole(pick(values, rows)),
+            Values::Decimal(values) => Values::Decimal(pick(values, rows)),
+        }
+    }
+
     /// The text of a row; `None` where there is none, or the column holds numbers.
     pub fn text(&self, row: usize) -> Option<&str> {
         match self {

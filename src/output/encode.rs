@@ -75,14 +75,23 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub fn append(self, row_group: &mut SerializedRowGroupWriter<Vec<u8>>) -> Result<()> {
         Ok(row_group.append_column(&self.bytes, self.closed)?)
     }
 }
 
-/// What a thread needs to write one column chunk after another.
+/// What a thread needs to write one column chunk after another. Its buffers stay from chunk to chunk: fresh ones cost
+/// more than what is put into them.
 pub struct Encoder {
     zstd: zstd::bulk::Compressor<'static>,
+    page: Vec<u8>,
+    packed: Vec<u8>,
+    known: Vec<u32>,
+    places: Vec<u32>,
 }
 
 /// The smallest level: the files are read once or twice, and written every night.
@@ -90,7 +99,8 @@ const LEVEL: i32 = 1;
 
 impl Encoder {
     pub fn new() -> Encoder {
-        Encoder { zstd: zstd::bulk::Compressor::new(LEVEL).expect("the level is in range") }
+        let zstd = zstd::bulk::Compressor::new(LEVEL).expect("the level is in range");
+        Encoder { zstd, page: Vec::new(), packed: Vec::new(), known: Vec::new(), places: Vec::new() }
     }
 
     /// The chunk of one column in one row group.
@@ -99,30 +109,41 @@ impl Encoder {
             Values::Places { places, dictionary } => self.places(column, places, dictionary),
             Values::Whole { numbers, missing } => self.whole(column, numbers, *missing),
             Values::Text { bytes, has_value } => {
-                let (mut page, nulls) = levels(column, has_value.len(), |row| has_value[row]);
-                page.extend_from_slice(bytes);
-                let page = DataPage { bytes: page, encoding: Encoding::PLAIN, rows: has_value.len(), nulls };
+                let mut page = self.page(column, has_value.len(), Encoding::PLAIN, |row| has_value[row]);
+                page.bytes.extend_from_slice(bytes);
                 self.write(column, None, page, None)
             }
             Values::Decimal { numbers, has_value } => {
-                let (mut page, nulls) = levels(column, has_value.len(), |row| has_value[row]);
-                numbers.iter().for_each(|number| page.extend_from_slice(&number.to_le_bytes()));
-                let page = DataPage { bytes: page, encoding: Encoding::PLAIN, rows: has_value.len(), nulls };
+                let mut page = self.page(column, has_value.len(), Encoding::PLAIN, |row| has_value[row]);
+                page.bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
                 self.write(column, None, page, None)
             }
         }
     }
 
+    /// A page that begins with which rows have a value.
+    fn page(
+        &mut self,
+        column: &ColumnDescPtr,
+        rows: usize,
+        encoding: Encoding,
+        has_value: impl Fn(usize) -> bool,
+    ) -> DataPage {
+        let mut bytes = std::mem::take(&mut self.page);
+        bytes.clear();
+        let nulls = push_levels(&mut bytes, column, rows, has_value);
+        DataPage { bytes, encoding, rows, nulls }
+    }
+
     fn places(&mut self, column: &ColumnDescPtr, places: &[u32], dictionary: &Dictionary) -> Result<Chunk> {
-        let (mut page, nulls) = levels(column, places.len(), |row| places[row] != MISSING);
+        let mut page = self.page(column, places.len(), Encoding::RLE_DICTIONARY, |row| places[row] != MISSING);
         let width = bits_of(u64::from(dictionary.entries.saturating_sub(1))).max(1);
-        page.push(width as u8);
-        let known = places.len() - nulls;
-        push_run_header(&mut page, known);
-        let mut packer = Packer::new(&mut page, width);
-        places.iter().filter(|place| **place != MISSING).for_each(|place| packer.push(u64::from(*place)));
-        packer.fill_up(known.div_ceil(8) * 8 - known);
-        let page = DataPage { bytes: page, encoding: Encoding::RLE_DICTIONARY, rows: places.len(), nulls };
+        page.bytes.push(width as u8);
+        push_run_header(&mut page.bytes, places.len() - page.nulls);
+        match page.nulls {
+            0 => push_packed(&mut page.bytes, width, places),
+            _ => push_packed(&mut page.bytes, width, without_missing(places, &mut self.known)),
+        }
         self.write(column, Some(dictionary), page, None)
     }
 
@@ -139,12 +160,15 @@ impl Encoder {
                 *seen = dictionary.push_number((lowest + place as i64).to_le_bytes());
             }
             let place = |number: &i64| if *number == missing { MISSING } else { seen[(number - lowest) as usize] };
-            let places: Vec<u32> = numbers.iter().map(place).collect();
-            return self.places(column, &places, &dictionary);
+            let mut places = std::mem::take(&mut self.places);
+            places.clear();
+            places.extend(numbers.iter().map(place));
+            let chunk = self.places(column, &places, &dictionary);
+            self.places = places;
+            return chunk;
         }
-        let (mut page, nulls) = levels(column, numbers.len(), |row| numbers[row] != missing);
-        push_differences(&mut page, known(), numbers.len() - nulls);
-        let page = DataPage { bytes: page, encoding: Encoding::DELTA_BINARY_PACKED, rows: numbers.len(), nulls };
+        let mut page = self.page(column, numbers.len(), Encoding::DELTA_BINARY_PACKED, |row| numbers[row] != missing);
+        push_differences(&mut page.bytes, known(), numbers.len() - page.nulls);
         let bounds = (lowest <= highest).then_some((lowest, highest));
         self.write(column, None, page, bounds)
     }
@@ -164,7 +188,7 @@ impl Encoder {
         let (mut packed, mut unpacked, mut dictionary_offset, mut encodings) = (0, 0, None, vec![Encoding::RLE]);
         if let Some(dictionary) = dictionary {
             let length = dictionary.bytes.len();
-            let buf = self.packed(&dictionary.bytes, packs)?;
+            let buf = self.packed(&dictionary.bytes)?;
             let (num_values, encoding) = (dictionary.entries, Encoding::PLAIN);
             let page = Page::DictionaryPage { buf, num_values, encoding, is_sorted: false };
             let spec = writer.write_page(CompressedPage::new(page, length))?;
@@ -174,8 +198,13 @@ impl Encoder {
         }
         encodings.push(page.encoding);
         let length = page.bytes.len();
+        let buf = match packs {
+            true => self.packed(&page.bytes)?,
+            false => Bytes::copy_from_slice(&page.bytes),
+        };
+        self.page = page.bytes;
         let data = Page::DataPage {
-            buf: self.packed(&page.bytes, packs)?,
+            buf,
             num_values: page.rows as u32,
             encoding: page.encoding,
             def_level_encoding: Encoding::RLE,
@@ -218,8 +247,11 @@ impl Encoder {
         Ok(Chunk { bytes: bytes.into(), closed })
     }
 
-    fn packed(&mut self, bytes: &[u8], packs: bool) -> Result<Bytes> {
-        Ok(if packs { self.zstd.compress(bytes)?.into() } else { bytes.to_vec().into() })
+    fn packed(&mut self, bytes: &[u8]) -> Result<Bytes> {
+        self.packed.clear();
+        self.packed.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+        self.zstd.compress_to_buffer(bytes, &mut self.packed)?;
+        Ok(Bytes::copy_from_slice(&self.packed))
     }
 }
 
@@ -239,26 +271,82 @@ struct DataPage {
 /// Whole numbers within so many of each other become a dictionary.
 const CLOSE: i64 = 1 << 12;
 
-/// The start of a page, which says which rows have a value, and how many have none.
-fn levels(column: &ColumnDescPtr, rows: usize, has_value: impl Fn(usize) -> bool) -> (Vec<u8>, usize) {
-    let nulls = (0..rows).filter(|row| !has_value(*row)).count();
+/// The start of a page, which says which rows have a value; how many have none.
+fn push_levels(page: &mut Vec<u8>, column: &ColumnDescPtr, rows: usize, has_value: impl Fn(usize) -> bool) -> usize {
     if column.max_def_level() == 0 {
-        assert_eq!(nulls, 0, "a column that may not be missing has all its values");
-        return (Vec::new(), 0);
+        assert!((0..rows).all(has_value), "a column that may not be missing has all its values");
+        return 0;
     }
-    let mut page = vec![0; 4];
-    if nulls == 0 || nulls == rows {
-        push_varint(&mut page, (rows as u64) << 1);
-        page.push(u8::from(nulls == 0));
-    } else {
-        push_run_header(&mut page, rows);
-        let mut packer = Packer::new(&mut page, 1);
-        (0..rows).for_each(|row| packer.push(u64::from(has_value(row))));
-        packer.fill_up(rows.div_ceil(8) * 8 - rows);
+    let start = page.len();
+    page.extend_from_slice(&[0; LENGTH]);
+    push_run_header(page, rows);
+    let bits = page.len();
+    let mut known = 0;
+    for first in (0..rows).step_by(64) {
+        let bit = |row: usize| u64::from(has_value(row)) << (row - first);
+        let word = (first..rows.min(first + 64)).fold(0, |word, row| word | bit(row));
+        known += word.count_ones() as usize;
+        page.extend_from_slice(&word.to_le_bytes());
     }
-    let length = page.len() as u32 - 4;
-    page[..4].copy_from_slice(&length.to_le_bytes());
-    (page, nulls)
+    page.truncate(bits + rows.div_ceil(8));
+    if known == 0 || known == rows {
+        page.truncate(start + LENGTH);
+        push_varint(page, (rows as u64) << 1);
+        page.push(u8::from(known == rows));
+    }
+    let length = (page.len() - start - LENGTH) as u32;
+    page[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
+    rows - known
+}
+
+/// Bytes of the length that stands before levels.
+const LENGTH: usize = 4;
+
+/// The places that are some, put together in `known`.
+fn without_missing<'k>(places: &[u32], known: &'k mut Vec<u32>) -> &'k [u32] {
+    known.clear();
+    known.resize(places.len(), 0);
+    let mut length = 0;
+    // Every place is written, and kept by going on from it: whether one is missing cannot be foreseen.
+    for &place in places {
+        known[length] = place;
+        length += usize::from(place != MISSING);
+    }
+    &known[..length]
+}
+
+/// The widest numbers of which four fit in 64 bits.
+const NARROW: u32 = 16;
+
+/// Packs numbers of one width of bits, the lowest bit first, and zeros up to a multiple of eight numbers.
+fn push_packed(out: &mut Vec<u8>, width: u32, numbers: &[u32]) {
+    if width > NARROW {
+        let mut packer = Packer::new(out, width);
+        numbers.iter().for_each(|number| packer.push(u64::from(*number)));
+        packer.fill_up(numbers.len().div_ceil(8) * 8 - numbers.len());
+        return;
+    }
+    let mut at = out.len();
+    // Each eight is written in full; the next one overwrites what is beyond its width.
+    let eights = numbers.len().div_ceil(8);
+    out.resize(at + eights * width as usize + size_of::<u128>(), 0);
+    let mut push = |eight: &[u32; 8]| {
+        let four = |four: &[u32]| {
+            let parts = four.iter().zip(0..).map(|(number, place)| u64::from(*number) << (place * width));
+            parts.fold(0, |all, one| all | one)
+        };
+        let held = u128::from(four(&eight[..4])) | u128::from(four(&eight[4..])) << (4 * width);
+        out[at..at + size_of::<u128>()].copy_from_slice(&held.to_le_bytes());
+        at += width as usize;
+    };
+    let (whole, rest) = numbers.as_chunks::<8>();
+    whole.iter().for_each(&mut push);
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        push(&last);
+    }
+    out.truncate(at);
 }
 
 /// The header of one run of packed values, which come in eights.

@@ -1,7 +1,7 @@
 //! The lists that teams work from: one file per practice and cohort, with nothing in it but that practice's people.
 //!
-//! A list is made as columns over the published ones, so that no cell is copied before it is written: 1.8 million people
-//! and a dozen cohorts are some hundred thousand rows.
+//! A list is made as columns of its people alone, and a file writes the rows that are its own straight from them: 1.8
+//! million people and a dozen cohorts are some hundred thousand rows.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -36,13 +36,10 @@ pub enum Shown {
 pub enum Cells<'a> {
     /// The place in the file, from 1.
     Order,
-    /// A published column, or one of the cohort's own.
-    Published(&'a Values),
+    /// Values by place in the cohort's list.
+    Values(Values),
     /// Texts by place in the cohort's list.
     Texts(Vec<Cow<'a, str>>),
-    /// Numbers by place in the cohort's list.
-    Whole(Vec<Option<i64>>),
-    Decimal(Vec<Option<f64>>),
 }
 
 /// A cell as it is written.
@@ -54,11 +51,9 @@ pub enum Cell<'a> {
     Decimal(f64),
 }
 
-/// The list of a cohort, of all practices.
+/// The list of a cohort, of all practices, in the list's order.
 pub struct Table<'a> {
     pub columns: Vec<ListColumn<'a>>,
-    /// Rows of the published columns, in the list's order.
-    pub rows: Cow<'a, [u32]>,
 }
 
 /// The rows of one file.
@@ -119,10 +114,9 @@ pub struct Glimpse {
 
 /// A list's rows by the words of a published column, in order of the words; people without one are last.
 pub fn parts(published: &Published, by: &str, rows: &[u32]) -> Vec<Part> {
-    let Some(Values::Words(words)) = published.column(by) else { return Vec::new() };
+    let Some(Values::Words(words)) = published.of_rows(by, rows) else { return Vec::new() };
     let mut by_word: Vec<Vec<u32>> = vec![Vec::new(); words.words.len() + 1];
-    for (&row, place) in rows.iter().zip(0u32..) {
-        let word = words.places[row as usize];
+    for (&word, place) in words.places.iter().zip(0u32..) {
         let word = if word == WordColumn::MISSING { words.words.len() } else { word as usize };
         by_word[word].push(place);
     }
@@ -138,17 +132,14 @@ impl<'a> Table<'a> {
 
     /// A cell; `order` is the place in the file, from 0, and `place` that in the cohort's list.
     pub fn cell<'c>(&'c self, column: &'c ListColumn<'a>, order: usize, place: u32) -> Cell<'c> {
-        let row = self.rows[place as usize] as usize;
         let place = place as usize;
         let text = |text: &'c str| if text.is_empty() { Cell::Empty } else { Cell::Text(text) };
         match &column.cells {
             Cells::Order => Cell::Whole(order as i64 + 1),
             Cells::Texts(texts) => text(&texts[place]),
-            Cells::Whole(values) => values[place].map_or(Cell::Empty, Cell::Whole),
-            Cells::Decimal(values) => values[place].map_or(Cell::Empty, Cell::Decimal),
-            Cells::Published(Values::Whole(values)) => values[row].map_or(Cell::Empty, Cell::Whole),
-            Cells::Published(Values::Decimal(values)) => values[row].map_or(Cell::Empty, Cell::Decimal),
-            Cells::Published(values) => values.text(row).map_or(Cell::Empty, text),
+            Cells::Values(Values::Whole(values)) => values[place].map_or(Cell::Empty, Cell::Whole),
+            Cells::Values(Values::Decimal(values)) => values[place].map_or(Cell::Empty, Cell::Decimal),
+            Cells::Values(values) => values.text(place).map_or(Cell::Empty, text),
         }
     }
 
@@ -246,13 +237,13 @@ mod tests {
         let parts = parts(&published, "practice", &rows);
         let found: Vec<(&str, &[u32])> = parts.iter().map(|part| (part.name.as_str(), &part.places[..])).collect();
         assert_eq!(found, [("A", &[2][..]), ("B", &[0, 3][..]), ("", &[1][..])]);
-        let whole = Values::Whole(vec![Some(10), Some(11), None, Some(13)]);
+        let whole = Values::Whole(vec![Some(10), Some(11), None, Some(13)]).picked(&rows);
         let columns = vec![
             ListColumn::new("order", Cells::Order),
-            ListColumn::new("n", Cells::Published(&whole)),
+            ListColumn::new("n", Cells::Values(whole)),
             ListColumn::new("t", Cells::Texts(["d", "c", "b", "a, \"a\""].map(Cow::from).into())),
         ];
-        let table = Table { columns, rows: Cow::Borrowed(&rows) };
+        let table = Table { columns };
         let csv = |part| String::from_utf8(table.csv(part, Shown::Practice, false).unwrap()).unwrap();
         assert_eq!(csv(&parts[1]), "order,n,t\r\n1,13,d\r\n2,10,\"a, \"\"a\"\"\"\r\n");
         assert_eq!(csv(&parts[2]), "order,n,t\r\n1,,c\r\n");

@@ -5,6 +5,7 @@
 //! decides: before it a stop is undone by the next run, after it the new runs stand. One run at a time writes into a
 //! folder; what an earlier stop left behind is cleared first, and told.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -140,13 +141,16 @@ impl Stage {
     }
 
     pub fn write(&self, files: &[OutputFile]) -> Result<()> {
-        for file in files {
-            let path = self.folder().join(&file.path);
-            let parent = path.parent().expect("a staged file is in a folder");
-            fs::create_dir_all(parent).with_context(|| format!("failed to create {}", parent.display()))?;
-            fs::write(&path, &file.bytes).with_context(|| format!("failed to write {}", path.display()))?;
+        let folder = self.folder();
+        let parent =
+            |file: &OutputFile| folder.join(&file.path).parent().expect("a staged file is in a folder").to_owned();
+        for parent in files.iter().map(parent).collect::<BTreeSet<PathBuf>>() {
+            fs::create_dir_all(&parent).with_context(|| format!("failed to create {}", parent.display()))?;
         }
-        Ok(())
+        files.par_iter().try_for_each(|file| {
+            let path = folder.join(&file.path);
+            fs::write(&path, &file.bytes).with_context(|| format!("failed to write {}", path.display()))
+        })
     }
 
     /// Takes the staged files away; the last published run stays.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
@@ -10,6 +11,7 @@ use hashbrown::HashMap;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::SchemaDescriptor;
 use rayon::prelude::*;
 
 use super::OutputFile;
@@ -34,7 +36,7 @@ pub fn scores(published: &Published, models: &[Model], scores: &Scores) -> Resul
     for (number, model) in models.iter().enumerate().filter(|(_, model)| model.is_scored()) {
         let values = move |rows: Range<usize>| {
             let keys = published.people[rows].iter().map(|&person| reasons_key(scores, number, person));
-            distinct(keys, |key, dictionary| dictionary.push_text(&words_of_key(model, key)))
+            distinct(keys, number_of_key, |key, dictionary| dictionary.push_text(&words_of_key(model, key)))
         };
         let field = Field::new(format!("{}_reasons", model.id), DataType::Utf8, true);
         columns.push(Lazy { field, values: Box::new(values) });
@@ -99,14 +101,16 @@ pub fn not_scored(models: &[Model], spine: &Spine, scores: &Scores) -> Result<Ou
             "model",
             Box::new(move |range| {
                 let keys = rows[range].iter().map(|row| Some(row.1));
-                distinct(keys, |model, dictionary| dictionary.push_text(&models[usize::from(model)].id))
+                let push = |model, dictionary: &mut Dictionary| dictionary.push_text(&models[usize::from(model)].id);
+                distinct(keys, u64::from, push)
             }),
         ),
         column(
             "reason",
             Box::new(move |range| {
                 let keys = rows[range].iter().map(|row| Some((row.1, row.2)));
-                distinct(keys, |(model, reason), dictionary| {
+                let number = |(model, reason)| u64::from(model) << 32 | number_of_reason(reason);
+                distinct(keys, number, |(model, reason), dictionary| {
                     dictionary.push_text(&reason.words(&models[usize::from(model)]))
                 })
             }),
@@ -141,6 +145,25 @@ fn reasons_key(scores: &Scores, number: usize, person: u32) -> Option<[Option<u1
     Some(of.reasons[person as usize])
 }
 
+/// A number for each key: 16 bits a place, and no model has as many terms.
+fn number_of_key(key: [Option<u16>; REASONS]) -> u64 {
+    key.iter().fold(0, |all, place| all << u16::BITS | u64::from(place.unwrap_or(u16::MAX)))
+}
+
+/// A number for each reason, in 32 bits.
+fn number_of_reason(reason: Reason) -> u64 {
+    let (kind, place) = match reason {
+        Reason::Died => (0, 0),
+        Reason::NotYetBorn => (1, 0),
+        Reason::NotRegistered => (2, 0),
+        Reason::Age => (3, 0),
+        Reason::RegisteredDays => (4, 0),
+        Reason::Requirement(place) => (5, place),
+        Reason::Missing(place) => (6, place),
+    };
+    kind << u16::BITS | u64::from(place)
+}
+
 fn words_of_key(model: &Model, key: [Option<u16>; REASONS]) -> String {
     let words = key.iter().flatten().map(|&place| {
         let term = &model.terms[usize::from(place)];
@@ -149,47 +172,97 @@ fn words_of_key(model: &Model, key: [Option<u16>; REASONS]) -> String {
     words.collect::<Vec<_>>().join("; ")
 }
 
-/// Values by what they are made from, each distinct one once, in the order in which they come.
-fn distinct<K: std::hash::Hash + Eq + Copy>(
+/// Values by what they are made from, each distinct one once, in the order in which they come; `number` tells them apart.
+fn distinct<K: Copy>(
     keys: impl Iterator<Item = Option<K>>,
+    number: impl Fn(K) -> u64,
     push: impl Fn(K, &mut Dictionary) -> u32,
 ) -> encode::Values {
     let mut dictionary = Dictionary::default();
-    // A table that is only asked, never walked.
-    let mut known: HashMap<K, u32> = HashMap::new();
-    let place =
-        |key: Option<K>| key.map_or(MISSING, |key| *known.entry(key).or_insert_with(|| push(key, &mut dictionary)));
-    let places = keys.map(place).collect();
+    // A table that is only asked, never walked. Neighbours are often alike.
+    let mut known: HashMap<u64, u32> = HashMap::new();
+    let mut last = None;
+    let mut place = |key: K| {
+        let number = number(key);
+        if let Some((of_last, place)) = last
+            && of_last == number
+        {
+            return place;
+        }
+        let place = *known.entry(number).or_insert_with(|| push(key, &mut dictionary));
+        last = Some((number, place));
+        place
+    };
+    let places = keys.map(|key| key.map_or(MISSING, &mut place)).collect();
     encode::Values::Places { places, dictionary }
 }
 
 /// Decimals of which there are more than this in a row group are not worth a dictionary.
-const DISTINCT: usize = 1 << 12;
+const DISTINCT: u32 = 1 << 12;
+
+/// Numbers that lie within so many of each other are found by their distance.
+const NEAR: i64 = 1 << 17;
 
 /// Decimals that are made of whole numbers: a dictionary where they are few.
 fn decimals(numbers: &[i64], decimal: &dyn Fn(i64) -> f64) -> encode::Values {
-    let mut dictionary = Dictionary::default();
-    let mut known: HashMap<i64, u32> = HashMap::new();
-    let mut places = Vec::with_capacity(numbers.len());
-    for &number in numbers {
-        if known.len() > DISTINCT {
-            break;
+    let known = || numbers.iter().copied().filter(|number| *number != NO_NUMBER);
+    let (lowest, highest) = known().fold((i64::MAX, i64::MIN), |(low, high), n| (low.min(n), high.max(n)));
+    let span = highest.checked_sub(lowest).filter(|span| (0..NEAR).contains(span));
+    let few = match span {
+        Some(span) => {
+            let mut places = vec![MISSING; span as usize + 1];
+            few_decimals(numbers, decimal, |number, next| {
+                let place = &mut places[(number - lowest) as usize];
+                if *place == MISSING {
+                    *place = next;
+                }
+                *place
+            })
         }
-        places.push(match number {
-            NO_NUMBER => MISSING,
-            _ => *known.entry(number).or_insert_with(|| dictionary.push_number(decimal(number).to_le_bytes())),
-        });
-    }
-    if known.len() <= DISTINCT {
-        return encode::Values::Places { places, dictionary };
-    }
-    let there = numbers.iter().filter(|number| **number != NO_NUMBER);
-    let has_value = numbers.iter().map(|number| *number != NO_NUMBER).collect();
-    encode::Values::Decimal { numbers: there.map(|number| decimal(*number)).collect(), has_value }
+        None => {
+            let mut places: HashMap<i64, u32> = HashMap::new();
+            few_decimals(numbers, decimal, |number, next| *places.entry(number).or_insert(next))
+        }
+    };
+    few.unwrap_or_else(|| {
+        let has_value = numbers.iter().map(|number| *number != NO_NUMBER).collect();
+        encode::Values::Decimal { numbers: known().map(decimal).collect(), has_value }
+    })
 }
 
-fn texts<'t>(texts: impl Iterator<Item = Option<&'t str>>) -> encode::Values {
-    let (mut bytes, mut has_value) = (Vec::new(), Vec::new());
+/// A dictionary in the order in which the numbers come; `None` where they are too many for one. `place` is told the next
+/// place, and takes it for a number that it has not met.
+fn few_decimals(
+    numbers: &[i64],
+    decimal: &dyn Fn(i64) -> f64,
+    mut place: impl FnMut(i64, u32) -> u32,
+) -> Option<encode::Values> {
+    let mut dictionary = Dictionary::default();
+    let mut places = Vec::with_capacity(numbers.len());
+    let mut last = (NO_NUMBER, MISSING);
+    for &number in numbers {
+        if number != last.0 {
+            last = match number {
+                NO_NUMBER => (NO_NUMBER, MISSING),
+                _ => (number, place(number, dictionary.entries)),
+            };
+            if last.1 == dictionary.entries {
+                dictionary.push_number(decimal(number).to_le_bytes());
+                if dictionary.entries > DISTINCT {
+                    return None;
+                }
+            }
+        }
+        places.push(last.1);
+    }
+    Some(encode::Values::Places { places, dictionary })
+}
+
+/// Bytes that a text of these files has at most, but for a few, with its length: so much room is made for each.
+const ROOM: usize = 36;
+
+fn texts<'t>(texts: impl ExactSizeIterator<Item = Option<&'t str>>) -> encode::Values {
+    let (mut bytes, mut has_value) = (Vec::with_capacity(texts.len() * ROOM), Vec::with_capacity(texts.len()));
     for text in texts {
         has_value.push(text.is_some());
         text.iter().for_each(|text| encode::push_text(&mut bytes, text));
@@ -199,7 +272,7 @@ fn texts<'t>(texts: impl Iterator<Item = Option<&'t str>>) -> encode::Values {
 
 /// A published column, as it comes or as it has been laid out.
 fn lazy<'a>(column: &'a PublishedColumn, people: &'a [u32]) -> Lazy<'a> {
-    let kind = match &column.source {
+    let kind = match &*column.source {
         Source::Text(_) | Source::Words(..) => DataType::Utf8,
         Source::Whole(_) => DataType::Int64,
         Source::Decimal(..) => DataType::Float64,
@@ -207,7 +280,7 @@ fn lazy<'a>(column: &'a PublishedColumn, people: &'a [u32]) -> Lazy<'a> {
         Source::Made(Values::Whole(_)) => DataType::Int64,
         Source::Made(Values::Decimal(_)) => DataType::Float64,
     };
-    let values = move |rows: Range<usize>| match &column.source {
+    let values = move |rows: Range<usize>| match &*column.source {
         Source::Text(text) => texts(people[rows].iter().map(|&person| text(person))),
         Source::Words(words, fill) => {
             let dictionary = Dictionary::of_texts(words.iter().copied());
@@ -237,20 +310,10 @@ fn parquet(columns: &[Lazy], rows: usize) -> Result<Vec<u8>> {
         .set_created_by("riskstrat".to_owned())
         .build();
     let (mut file, _) = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?.into_serialized_writer()?;
-    let starts: Vec<usize> = (0..rows).step_by(ROWS).collect();
-    let places = starts.iter().flat_map(|&start| (0..columns.len()).map(move |column| (start, column)));
-    let places: Vec<(usize, usize)> = places.collect();
-    let descriptions = file.schema_descr();
-    let made: Vec<Chunk> = places
-        .into_par_iter()
-        .with_max_len(1)
-        .map_init(Encoder::new, |encoder, (start, column)| {
-            let values = (columns[column].values)(start..(start + ROWS).min(rows));
-            encoder.chunk(&descriptions.column(column), &values)
-        })
-        .collect::<Result<_>>()?;
+    let made = chunks(columns, rows, file.schema_descr())?;
+    file.inner_mut().reserve_exact(made.iter().map(Chunk::bytes).sum::<usize>() + FOOTER);
     let mut made = made.into_iter();
-    for _ in starts {
+    for _ in (0..rows).step_by(ROWS) {
         let mut row_group = file.next_row_group()?;
         for chunk in made.by_ref().take(columns.len()) {
             chunk.append(&mut row_group)?;
@@ -258,4 +321,33 @@ fn parquet(columns: &[Lazy], rows: usize) -> Result<Vec<u8>> {
         row_group.close()?;
     }
     Ok(file.into_inner()?)
+}
+
+/// Room for what stands behind the chunks of a file.
+const FOOTER: usize = 1 << 16;
+
+/// The chunks of all columns, by row group and then by column.
+fn chunks(columns: &[Lazy], rows: usize, descriptions: &SchemaDescriptor) -> Result<Vec<Chunk>> {
+    let starts = (0..rows).step_by(ROWS);
+    let places: Vec<(usize, usize)> =
+        starts.flat_map(|start| (0..columns.len()).map(move |column| (start, column))).collect();
+    let next = AtomicUsize::new(0);
+    // One desk a thread, which takes chunk after chunk: to set one up costs more than to write a small chunk.
+    let desk = |_| {
+        let mut encoder = Encoder::new();
+        let take = || {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            places.get(number).map(|&(start, column)| (number, start, column))
+        };
+        let chunks = std::iter::from_fn(take).map(|(number, start, column)| {
+            let values = (columns[column].values)(start..(start + ROWS).min(rows));
+            Ok((number, encoder.chunk(&descriptions.column(column), &values)?))
+        });
+        chunks.collect::<Result<Vec<(usize, Chunk)>>>()
+    };
+    let desks: Vec<_> =
+        (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).map(desk).collect::<Result<_>>()?;
+    let mut chunks: Vec<(usize, Chunk)> = desks.into_iter().flatten().collect();
+    chunks.sort_unstable_by_key(|(number, _)| *number);
+    Ok(chunks.into_iter().map(|(_, chunk)| chunk).collect())
 }

@@ -13,7 +13,6 @@ use arrow_array::RecordBatch;
 
 use super::read::check_identifiers;
 use super::{Loaded, People, Prepared, Scored};
-use crate::cohort::columns::published_columns;
 use crate::ingest::counts::Counts;
 use crate::ingest::events::Context;
 use crate::ingest::files::Batch;
@@ -105,14 +104,6 @@ fn batches(input: &Input, given: &[RecordBatch], wanted: &[(String, bool)]) -> R
 /// # Errors
 /// None that a caller can mend.
 pub fn scores_batch(prepared: &Prepared, loaded: &Loaded, scored: &Scored) -> Result<RecordBatch> {
-    let Loaded { people, .. } = loaded;
-    let published = published_columns(
-        &prepared.models,
-        &people.spine,
-        &people.practices,
-        &scored.scores,
-        &scored.strata,
-        &scored.availability,
-    );
+    let published = scored.published(prepared, &loaded.people);
     tables::scores_batch(&published, &prepared.models, &scored.scores).context("failed to lay the scores out")
 }

@@ -44,15 +44,15 @@ pub(super) struct Lists {
 }
 
 impl AtDate<'_> {
-    /// The lists of every cohort; adds to the published columns who is on each, for the cohorts after it.
-    pub(super) fn lists(&self, published: &mut Published) -> Result<Lists> {
+    /// The lists of every cohort; each adds to the published columns who is on it, for the cohorts after it.
+    pub(super) fn lists(&self, mut published: Published) -> Result<Lists> {
         let mut lists = Lists::default();
         if self.prepared.cohorts.is_empty() {
             return Ok(lists);
         }
         let operations = self.operations();
         for cohort in &self.prepared.cohorts {
-            let mut list = OneList::new(self, cohort, published)?;
+            let mut list = OneList::new(self, cohort, &published)?;
             list.place()?;
             list.take_apart(&operations)?;
             list.write(&mut lists)?;
@@ -353,13 +353,13 @@ impl<'a, 'p> OneList<'a, 'p> {
         }
     }
 
-    fn table(&self) -> Table<'_> {
+    fn table<'t>(&'t self) -> Table<'t> {
         let Placed { list, derived, .. } = &self.placed;
-        let own = |name: &str| derived.iter().find(|column| column.name == name).map(|column| &column.values);
+        let own = |name: &str| derived.iter().find(|column| column.name == name).map(|own| own.values.picked(list));
         let mut columns = vec![ListColumn::new("order", Cells::Order)];
         let mut add = |header: &str, name: &str| {
-            let values = own(name).or_else(|| self.published.column(name));
-            let cells = values.map_or(Cells::Texts(vec![Cow::Borrowed(""); list.len()]), Cells::Published);
+            let values = own(name).or_else(|| self.published.of_rows(name, list));
+            let cells = values.map_or(Cells::Texts(vec![Cow::Borrowed(""); list.len()]), Cells::Values);
             columns.push(ListColumn::new(header, cells));
         };
         add("person", "person");
@@ -368,7 +368,7 @@ impl<'a, 'p> OneList<'a, 'p> {
         add("band", &format!("{}_band", self.model.id));
         add("fidelity", &format!("{}_fidelity", self.model.id));
         self.cohort.columns.iter().for_each(|name| add(name, name));
-        let mut text = |name: &str, cell: &dyn Fn(usize, u32) -> Cow<'a, str>| {
+        let mut text = |name: &str, cell: &dyn Fn(usize, u32) -> Cow<'t, str>| {
             let cells = Cells::Texts(list.iter().enumerate().map(|(place, &row)| cell(place, row)).collect());
             columns.push(ListColumn::new(name, cells));
         };
@@ -377,7 +377,7 @@ impl<'a, 'p> OneList<'a, 'p> {
             reasons_in_words(self.model, &self.at.scored.scores, self.number, person).unwrap_or_default().into()
         });
         text("change", &|_, row| self.change(row));
-        text("moved", &|place, _| self.parts[place].1.clone().into());
+        text("moved", &|place, _| self.parts[place].1.as_str().into());
         if !self.at.prepared.decisions.is_empty() {
             text("decision", &|_, row| {
                 self.decided.get(&row).map_or(String::new(), |decision| decision.in_words()).into()
@@ -386,10 +386,10 @@ impl<'a, 'p> OneList<'a, 'p> {
         let was_on = |&row: &u32| self.then(row).filter(|then| then.was_on);
         let orders = list.iter().map(|row| was_on(row)?.order).collect();
         let scores = list.iter().map(|row| self.then(*row)?.score).collect();
-        columns.push(ListColumn::new("order_then", Cells::Whole(orders)));
-        columns.push(ListColumn::new("score_then", Cells::Decimal(scores)));
+        columns.push(ListColumn::new("order_then", Cells::Values(Values::Whole(orders))));
+        columns.push(ListColumn::new("score_then", Cells::Values(Values::Decimal(scores))));
         columns[PRACTICE_COLUMN].only_in_views = true;
-        Table { columns, rows: Cow::Borrowed(list) }
+        Table { columns }
     }
 
     /// What changed for a person on the list, in words.
@@ -446,11 +446,11 @@ impl<'a, 'p> OneList<'a, 'p> {
             text("in_words", &|(_, why)| why.told(self.cohort).1.to_owned()),
             text("decision", &|(then, why)| self.decision_out(then, why)),
             text("joined", &|left| left.0.joined.filter(|_| shown(left)).map_or(String::new(), |day| day.to_string())),
-            ListColumn::new("order_then", Cells::Whole(orders)),
-            ListColumn::new("score_then", Cells::Decimal(scores)),
+            ListColumn::new("order_then", Cells::Values(Values::Whole(orders))),
+            ListColumn::new("score_then", Cells::Values(Values::Decimal(scores))),
         ];
         let parts = by_practice.into_iter().map(|(practice, places)| Part { name: practice.to_owned(), places });
-        (Table { columns, rows: Cow::Owned((0..left.len() as u32).collect()) }, parts.collect())
+        (Table { columns }, parts.collect())
     }
 
     fn decision_out(&self, then: &Then, why: &Left) -> String {
@@ -477,10 +477,7 @@ impl<'a, 'p> OneList<'a, 'p> {
         let whole = |name: &str, number: &dyn Fn(u32) -> Option<i64>| {
             PublishedColumn::given(name, Values::Whole(rows.iter().map(|&row| number(row)).collect()))
         };
-        let score = |&row: &u32| match self.published.column(&self.model.id)? {
-            Values::Decimal(scores) => scores[row as usize],
-            _ => None,
-        };
+        let scores = self.published.of_rows(&self.model.id, &rows).expect("a list is of a scored model");
         let exclusion = |row: u32| match places[row as usize] {
             Place::Excluded(number) => Some(self.cohort.exclusions[usize::from(number)].name.as_str()),
             _ => None,
@@ -497,12 +494,15 @@ impl<'a, 'p> OneList<'a, 'p> {
             })
         };
         let columns = [
-            texts("person", &|row| self.published.column("person")?.text(row as usize).map(str::to_owned)),
+            PublishedColumn::given(
+                "person",
+                self.published.of_rows("person", &rows).expect("everybody has a pseudonym"),
+            ),
             words("practice", &|row| Some(self.practice(row))),
             words("place", &|row| Some(places[row as usize].name())),
             words("exclusion", &exclusion),
             whole("order", &|row| ordered.get(&row).map(|&place| place as i64 + 1)),
-            PublishedColumn::given("score", Values::Decimal(rows.iter().map(score).collect())),
+            PublishedColumn::given("score", scores),
             whole("terms_asked", &|row| Some(covered(row).asked)),
             whole("terms_unavailable", &|row| Some(covered(row).unavailable)),
             texts("held_since", &|row| self.held.get(&row).map(|day| day.to_string())),

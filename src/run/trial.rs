@@ -11,7 +11,7 @@ use super::back_cast::{Request, back_cast};
 use super::past::Past;
 use super::prepare::prepare_changed;
 use super::{Failure, Loaded, Prepared, Progress, Scored, load, score_at};
-use crate::cohort::columns::{Published, PublishedColumn, Values, published_columns};
+use crate::cohort::columns::{Published, PublishedColumn, Values};
 use crate::cohort::place::{Known, place};
 use crate::cohort::rule::parts;
 use crate::cohort::spec::{Every, History};
@@ -155,15 +155,7 @@ struct Tried<'a> {
 }
 
 fn place_all<'a>(prepared: &'a Prepared, loaded: &'a Loaded, scored: &'a Scored, past: &Past) -> Result<Tried<'a>> {
-    let people = &loaded.people;
-    let mut published = published_columns(
-        &prepared.models,
-        &people.spine,
-        &people.practices,
-        &scored.scores,
-        &scored.strata,
-        &scored.availability,
-    );
+    let mut published = scored.published(prepared, &loaded.people);
     published.columns.extend(past.columns(scored.scores.as_of));
     let mut placed = Vec::new();
     for cohort in &prepared.cohorts {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use rayon::prelude::*;
 
 use super::last::LastLists;
 use super::memory::peak_bytes;
 use super::past::Past;
 use super::read::counted;
-use super::{Clock, DateReport, Failure, Loaded, Prepared, Scored};
-use crate::cohort::columns::published_columns;
+use super::{Clock, DateReport, Failure, Loaded, People, Prepared, Scored};
+use crate::cohort::columns::{Published, published_columns};
 use crate::day::Day;
 use crate::gate::Judged;
 use crate::ingest::Input;
@@ -23,6 +24,7 @@ use crate::output::publish::{Stage, leave_stopped};
 use crate::output::{OutputFile, tables};
 use crate::person::Standing;
 use crate::score::fidelity::Grade;
+use crate::score::people::{ModelScores, Reason};
 
 pub(super) fn timings_json(clock: &Clock, as_of: Day) -> OutputFile {
     let stages: Vec<_> = clock
@@ -51,6 +53,14 @@ pub(super) struct AtDate<'a> {
     pub last: Option<&'a LastLists>,
 }
 
+impl Scored {
+    /// The columns that are published of the day.
+    pub(super) fn published<'a>(&'a self, prepared: &'a Prepared, people: &'a People) -> Published<'a> {
+        let People { spine, practices, .. } = people;
+        published_columns(&prepared.models, spine, practices, &self.scores, &self.strata, &self.availability)
+    }
+}
+
 impl AtDate<'_> {
     /// Stages the files of the day; gives back what came of it, and what the next day's lists are compared with.
     pub fn write(
@@ -66,22 +76,11 @@ impl AtDate<'_> {
     }
 
     fn files(&self, decides: &Decides, sources: &[SourceQuality]) -> Result<(Vec<OutputFile>, DateReport)> {
-        let models = &self.prepared.models;
-        let mut published = published_columns(
-            models,
-            &self.loaded.people.spine,
-            &self.loaded.people.practices,
-            &self.scored.scores,
-            &self.scored.strata,
-            &self.scored.availability,
-        );
-        let history = self.past.columns(self.scored.scores.as_of);
-        published.columns.extend(history);
-        let mut files = vec![
-            tables::scores(&published, models, &self.scored.scores)?,
-            tables::not_scored(models, &self.loaded.people.spine, &self.scored.scores)?,
-        ];
-        let lists = self.lists(&mut published)?;
+        let mut published = self.scored.published(self.prepared, &self.loaded.people);
+        published.columns.extend(self.past.columns(self.scored.scores.as_of));
+        // The lists are mostly made on one thread; the others write the analysis files meanwhile.
+        let (analysis, lists) = rayon::join(|| self.analysis(&published), || self.lists(published.clone()));
+        let (mut files, lists) = (analysis?, lists?);
         files.extend(lists.files);
         files.push(OutputFile::new(
             "quality.json",
@@ -107,9 +106,9 @@ impl AtDate<'_> {
             models: self.model_lines(),
             cohorts: lists.lines.clone(),
             outputs: files
-                .iter()
+                .par_iter()
                 .filter(|file| !file.is_encrypted)
-                .map(|file| (file.path.clone(), sha256_of(&file.bytes)))
+                .map(|file| (file.path.clone(), file.sha256()))
                 .collect(),
         };
         files.push(OutputFile::new("manifest.json", pretty(&serde_json::to_value(&manifest)?)));
@@ -122,16 +121,23 @@ impl AtDate<'_> {
         Ok((files, report))
     }
 
+    fn analysis(&self, published: &Published) -> Result<Vec<OutputFile>> {
+        let (models, scores) = (&self.prepared.models, &self.scored.scores);
+        let (all, not_scored) = rayon::join(
+            || tables::scores(published, models, scores),
+            || tables::not_scored(models, &self.loaded.people.spine, scores),
+        );
+        Ok(vec![all?, not_scored?])
+    }
+
     /// By scored model: people by grade, and what became of each term.
     fn fidelity(&self) -> serde_json::Value {
         let of_model = |(number, model): (usize, &Model)| {
             let scores = &self.scored.scores.models[number];
             let mut grades: BTreeMap<&str, u64> = Grade::ALL.iter().map(|grade| (grade.name(), 0)).collect();
-            for (standing, result) in self.scored.scores.standings.iter().zip(&scores.linear_predictors) {
-                if let (Standing::Registered { practice, .. }, Ok(_)) = (standing, result) {
-                    let unavailable = self.scored.availability.unavailable(number, *practice).into();
-                    *grades.entry(Grade::of(unavailable, model.terms.len()).name()).or_default() += 1;
-                }
+            for (practice, people) in (0u32..).zip(self.scored_by_practice(number)) {
+                let unavailable = self.scored.availability.unavailable(number, practice).into();
+                *grades.entry(Grade::of(unavailable, model.terms.len()).name()).or_default() += people;
             }
             let terms = model.terms.iter().zip(&scores.terms).map(|(term, tally)| {
                 serde_json::json!({
@@ -146,6 +152,18 @@ impl AtDate<'_> {
         };
         let scored = self.prepared.models.iter().enumerate().filter(|(_, model)| model.is_scored());
         serde_json::Value::Object(scored.map(of_model).collect())
+    }
+
+    /// How many registered people of each practice have a score.
+    fn scored_by_practice(&self, number: usize) -> Vec<u64> {
+        let mut people = vec![0; self.loaded.people.spine.practices.len()];
+        let scores = &self.scored.scores;
+        for (standing, result) in scores.standings.iter().zip(&scores.models[number].linear_predictors) {
+            if let (Standing::Registered { practice, .. }, Ok(_)) = (standing, result) {
+                people[*practice as usize] += 1;
+            }
+        }
+        people
     }
 
     fn rehospitalisation(&self) -> serde_json::Value {
@@ -186,10 +204,8 @@ impl AtDate<'_> {
 
     fn model_line(&self, number: usize, model: &Model) -> ModelLine {
         let mut not_scored: BTreeMap<String, u64> = BTreeMap::new();
-        for reason in
-            self.scored.scores.models[number].linear_predictors.iter().filter_map(|result| result.as_ref().err())
-        {
-            *not_scored.entry(reason.words(model)).or_default() += 1;
+        for (reason, people) in reasons(&self.scored.scores.models[number]) {
+            *not_scored.entry(reason.words(model)).or_default() += people;
         }
         let mut counts = vec![0u64; model.bands.names().len()];
         for band in self.scored.strata[number].bands.iter().flatten() {
@@ -251,6 +267,17 @@ impl Stopped<'_> {
 
 /// How many rejects of a source a stopped run lists.
 const STOPPED_REJECTS: usize = 1_000;
+
+/// Why people have no score, and how many; neighbours with one reason are counted together.
+fn reasons(scores: &ModelScores) -> BTreeMap<Reason, u64> {
+    let mut reasons = BTreeMap::new();
+    for alike in scores.linear_predictors.chunk_by(|one, two| one.as_ref().err() == two.as_ref().err()) {
+        if let Err(reason) = alike[0] {
+            *reasons.entry(reason).or_default() += alike.len() as u64;
+        }
+    }
+    reasons
+}
 
 /// What the settings say of purposes and of what is let through, and what opt-outs came to.
 fn governance(prepared: &Prepared, loaded: &Loaded) -> serde_json::Value {
