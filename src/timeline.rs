@@ -51,6 +51,8 @@ const PEOPLE_IN_RANGE: usize = 1 << 12;
 pub struct Dealt {
     by_range: Vec<Vec<Vec<Row>>>,
     rows: usize,
+    /// By concept: rows that no date of the run looks back to, which are counted and not kept.
+    passed_over: Vec<u64>,
     /// Where rows go that do not fit the memory.
     spilling: Option<Spilling>,
 }
@@ -88,6 +90,20 @@ impl Dealt {
             _ => self.push_in_new_block(range, row),
         }
         self.rows += 1;
+    }
+
+    /// Counts a row that no date of the run looks back to.
+    pub fn pass_over(&mut self, concept: u32) {
+        let concept = concept as usize;
+        if concept >= self.passed_over.len() {
+            self.passed_over.resize(concept + 1, 0);
+        }
+        self.passed_over[concept] += 1;
+    }
+
+    /// By concept, as far as there are any: rows that were not kept.
+    pub fn passed_over(&self) -> &[u64] {
+        &self.passed_over
     }
 
     /// Takes out the rows of some people, who are in order; how many they were.
@@ -217,6 +233,43 @@ impl Timelines {
     }
 }
 
+/// Some of everybody's events, picked out once because they are asked for again and again.
+#[derive(Debug, Default)]
+pub struct Picked {
+    /// Where each person's events end, for the people that were looked at so far.
+    ends: Vec<u32>,
+    events: Vec<Event>,
+}
+
+impl Picked {
+    /// Adds what is picked of the people of some timelines, who follow those that were looked at before.
+    pub fn take(&mut self, timelines: &Timelines, picks: impl Fn(&Event) -> bool + Sync) {
+        const PEOPLE_AT_ONCE: usize = 1 << 12;
+        let people: Vec<u32> = timelines.numbers().collect();
+        let picked = people.par_chunks(PEOPLE_AT_ONCE).map(|people| {
+            let (mut ends, mut events) = (Vec::with_capacity(people.len()), Vec::new());
+            for &person in people {
+                events.extend(timelines.of(person).iter().filter(|event| picks(event)));
+                ends.push(events.len() as u32);
+            }
+            (ends, events)
+        });
+        for (ends, mut events) in picked.collect::<Vec<(Vec<u32>, Vec<Event>)>>() {
+            let before = self.events.len() as u32;
+            self.ends.extend(ends.into_iter().map(|end| before + end));
+            self.events.append(&mut events);
+        }
+    }
+
+    /// What was picked of a person's, in order.
+    #[inline]
+    pub fn of(&self, person: u32) -> &[Event] {
+        let person = person as usize;
+        let start = if person == 0 { 0 } else { self.ends[person - 1] };
+        &self.events[start as usize..self.ends[person] as usize]
+    }
+}
+
 /// The events of a range of people, from the parts that have rows of it.
 fn sort_range(first: u32, people: usize, parts: &[(Vec<Row>, usize)], names: &[Option<Vec<u32>>]) -> Range {
     let mut starts = vec![0u32; people + 1];
@@ -239,12 +292,66 @@ fn sort_range(first: u32, people: usize, parts: &[(Vec<Row>, usize)], names: &[O
             *place += 1;
         }
     }
+    let mut runs = Runs::default();
     for person in 0..people {
-        let slice = &mut events[starts[person] as usize..starts[person + 1] as usize];
-        // Most slices are a few ascending runs, one or more a source, which a stable sort merges.
-        slice.sort_by_key(Event::key);
+        runs.sort(&mut events[starts[person] as usize..starts[person + 1] as usize]);
     }
     Range { starts, events }
+}
+
+/// Sorts slices that are a few ascending runs: a source that comes in order of day leaves one of each person.
+#[derive(Default)]
+struct Runs {
+    /// Where each run ends.
+    ends: Vec<u32>,
+    merged: Vec<Event>,
+}
+
+impl Runs {
+    /// More runs than this are not merged two by two: then the rows came in no order.
+    const MOST: usize = 32;
+
+    fn sort(&mut self, events: &mut [Event]) {
+        self.ends.clear();
+        let breaks = events.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]);
+        self.ends.extend(breaks.map(|(place, _)| place as u32 + 1).take(Runs::MOST));
+        if self.ends.len() == Runs::MOST {
+            return events.sort_unstable();
+        }
+        self.ends.push(events.len() as u32);
+        while self.ends.len() > 1 {
+            self.merge_pairs(events);
+        }
+    }
+
+    /// Merges every two neighbouring runs into one.
+    fn merge_pairs(&mut self, events: &mut [Event]) {
+        let (mut start, mut kept) = (0, 0);
+        for pair in (0..self.ends.len()).step_by(2) {
+            let middle = self.ends[pair] as usize;
+            let end = self.ends.get(pair + 1).map_or(middle, |end| *end as usize);
+            self.merge(&mut events[start..end], middle - start);
+            self.ends[kept] = end as u32;
+            (start, kept) = (end, kept + 1);
+        }
+        self.ends.truncate(kept);
+    }
+
+    /// Merges a run up to a place with the one from there on.
+    fn merge(&mut self, events: &mut [Event], middle: usize) {
+        self.merged.clear();
+        self.merged.extend_from_slice(&events[..middle]);
+        let (mut left, mut right) = (0, middle);
+        for place in 0..events.len() {
+            if left == middle {
+                return;
+            }
+            let takes_right = right < events.len() && events[right] < self.merged[left];
+            events[place] = if takes_right { events[right] } else { self.merged[left] };
+            right += usize::from(takes_right);
+            left += usize::from(!takes_right);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -271,6 +378,19 @@ mod tests {
             assert!(forward.of(person).is_sorted());
         }
         assert!(forward.of(9_000).is_empty());
+    }
+
+    #[test]
+    fn slices_of_a_few_runs_and_of_many_are_sorted() {
+        let mut runs = Runs::default();
+        for (length, run) in [(0, 1), (1, 1), (2, 1), (5, 2), (64, 20), (64, 3), (200, 2), (7, 7)] {
+            let event = |n: u32| row(0, (n % run) as i32, n.wrapping_mul(2_654_435_761) % 11).event;
+            let mut events: Vec<Event> = (0..length).map(event).collect();
+            let mut expected = events.clone();
+            expected.sort_unstable();
+            runs.sort(&mut events);
+            assert_eq!(events, expected, "{length} events in runs of {run}");
+        }
     }
 
     #[test]

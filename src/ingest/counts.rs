@@ -38,11 +38,13 @@ pub enum Rule {
     Sensitive,
     /// The source may be used for aggregates only.
     PurposeOfSource,
+    /// Further back than any model looks from the first as-of date.
+    BeforeAnyWindow,
 }
 
 impl Rule {
     /// In the order in which they are declared.
-    pub const ALL: [Rule; 17] = [
+    pub const ALL: [Rule; 18] = [
         Rule::NotAskedFor,
         Rule::NotOfThisKind,
         Rule::NotOnRegister,
@@ -60,6 +62,7 @@ impl Rule {
         Rule::OptedOutByCode,
         Rule::Sensitive,
         Rule::PurposeOfSource,
+        Rule::BeforeAnyWindow,
     ];
 
     /// Whether the row breaks a rule of the data, and so goes to `rejects/`.
@@ -95,6 +98,7 @@ impl Rule {
             Rule::OptedOutByCode => "opted_out_by_code",
             Rule::Sensitive => "sensitive",
             Rule::PurposeOfSource => "purpose_of_source",
+            Rule::BeforeAnyWindow => "before_any_window",
         }
     }
 
@@ -118,6 +122,7 @@ impl Rule {
             Rule::OptedOutByCode => "the person has opted out by a code in a GP record",
             Rule::Sensitive => "the code is on the list of sensitive codes",
             Rule::PurposeOfSource => "the source may be used for aggregates only",
+            Rule::BeforeAnyWindow => "further back than any model looks for such a row from the first as-of date",
         }
     }
 }

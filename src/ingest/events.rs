@@ -41,6 +41,16 @@ pub struct Context<'a> {
     pub spill: Option<&'a Arc<Spill>>,
 }
 
+impl Context<'_> {
+    /// The first day on which an event of the concept matters to some date of the run.
+    pub fn first_day_of(&self, concept: &Concept) -> i32 {
+        match self.plan.reach_days(concept) {
+            i32::MAX => i32::MIN,
+            days => self.slots.first_as_of().0 - days,
+        }
+    }
+}
+
 /// A person's number, or one of the three below.
 pub const UNKNOWN: u32 = u32::MAX;
 pub const OPTED_OUT: u32 = u32::MAX - 1;
@@ -291,6 +301,8 @@ struct Thread {
     value_of_place: Vec<ValueId>,
     /// One a part of the key, where it is compared as a field.
     key_fields: Vec<Option<ValueReader>>,
+    /// By concept: the first day that some date of the run looks back to.
+    first_days: Vec<i32>,
     rows: Dealt,
     candidates: Vec<Candidate>,
     opt_outs: Vec<OptOutEntry>,
@@ -412,6 +424,7 @@ impl<'a> EventReader<'a> {
             by_place: KnownDictionary::default(),
             value_of_place: Vec::new(),
             key_fields: self.shape.duplicate_key.iter().map(|part| self.key_field(part)).collect(),
+            first_days: Vec::new(),
             rows: Dealt::spilling(self.context.spill),
             candidates: Vec::new(),
             opt_outs: Vec::new(),
@@ -840,6 +853,18 @@ impl Thread {
         (filled, hash)
     }
 
+    /// The first day on which an event of the concept matters to some date of the run.
+    #[inline]
+    fn first_day_of(&mut self, reader: &EventReader, concept: u32) -> i32 {
+        if let Some(&day) = self.first_days.get(concept as usize) {
+            return day;
+        }
+        let known = self.first_days.len();
+        let more = self.concepts.concepts[known..].iter().map(|concept| reader.context.first_day_of(concept));
+        self.first_days.extend(more);
+        self.first_days[concept as usize]
+    }
+
     /// Takes the row at this place among those that are taken.
     fn take_row(&mut self, reader: &EventReader, batch: &Batch, place: usize) {
         let buffers = &self.buffers;
@@ -906,6 +931,10 @@ impl Thread {
             }
         }
         if shape.duplicate_key.is_empty() {
+            if day < self.first_day_of(reader, concept) {
+                self.rows.pass_over(concept);
+                return self.counts.drop_row(Rule::BeforeAnyWindow);
+            }
             self.counts.used += 1;
             self.rows.push(Row { person, event });
         } else {

@@ -175,6 +175,8 @@ pub struct Linked {
     pub events: Vec<u64>,
     /// Rows of each source by sender and month, in the order given.
     pub sent: Vec<SentRows>,
+    /// By concept: events that no date of the run looks back to, which are not among the timelines.
+    pub passed_over: Vec<u64>,
     /// Until when each source tells what came of people, in the order given; `None` where it has nothing of the stream
     /// that was asked about, or none was.
     pub followed_until: Vec<Option<Day>>,
@@ -258,6 +260,10 @@ pub fn link(people: usize, finished: Vec<Finished>, followed: Option<usize>, spi
     }
     let slices: Vec<&[Concept]> = tables.iter().map(Vec::as_slice).collect();
     let (concepts, places) = classify::merge_concepts(&slices);
+    let mut passed_over = vec![0; concepts.len()];
+    for (rows, places) in dealt.iter().zip(&places) {
+        rows.passed_over().iter().zip(places).for_each(|(rows, place)| passed_over[*place as usize] += rows);
+    }
     let parts: Vec<_> = dealt.into_iter().zip(places).collect();
     let spilled = match spill {
         Some(spill) => spill.finish(parts)?,
@@ -270,5 +276,5 @@ pub fn link(people: usize, finished: Vec<Finished>, followed: Option<usize>, spi
             (Timelines::build(people, parts), None)
         }
     };
-    Ok(Linked { concepts, timelines, shards, counts, events, sent, followed_until })
+    Ok(Linked { concepts, timelines, shards, counts, events, sent, passed_over, followed_until })
 }

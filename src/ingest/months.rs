@@ -50,6 +50,11 @@ impl Slots {
         self.as_of[self.as_of.len() - 1]
     }
 
+    /// The first as-of day.
+    pub fn first_as_of(&self) -> Day {
+        self.as_of[0]
+    }
+
     fn recent_from(&self) -> i32 {
         self.horizon().0 - RECENT_DAYS as i32
     }

@@ -747,6 +747,7 @@ struct StreamEmitter {
 }
 
 struct Emitter<'a> {
+    context: Context<'a>,
     admission: Option<StreamEmitter>,
     continuous: Option<StreamEmitter>,
     episode: Option<StreamEmitter>,
@@ -789,6 +790,7 @@ impl<'a> Emitter<'a> {
             Some(CodedEmitter { stream: stream(name)?, field, first_column })
         });
         Emitter {
+            context: reader.context,
             admission: stream(ADMISSION),
             continuous: stream(CONTINUOUS_SPELL),
             episode: stream(EPISODE),
@@ -843,8 +845,10 @@ impl StreamEmitter {
 struct Part {
     concepts: Vec<Concept>,
     numbers: BTreeMap<Concept, u32>,
+    /// By concept: the first day that some date of the run looks back to.
+    first_days: Vec<i32>,
     /// Concepts by what they were worked out from.
-    known: BTreeMap<Vec<ValueId>, u32>,
+    known: hashbrown::HashMap<Vec<ValueId>, u32>,
     key: Vec<ValueId>,
     rows: Dealt,
     codes: Vec<(ValueId, usize, i32)>,
@@ -855,7 +859,8 @@ impl Part {
         Part {
             concepts: Vec::new(),
             numbers: BTreeMap::new(),
-            known: BTreeMap::new(),
+            first_days: Vec::new(),
+            known: hashbrown::HashMap::new(),
             key: Vec::new(),
             rows: Dealt::spilling(spill),
             codes: Vec::new(),
@@ -876,7 +881,7 @@ impl Part {
             let concept = self.concept(emitter, stream, &cells);
             if concept != IRRELEVANT {
                 let admission = event(concept, stay, known_after(first.end));
-                self.rows.push(Row { person, event: Event { amount, ..admission } });
+                self.push(emitter, person, Event { amount, ..admission });
             }
         }
         if let Some(stream) = &emitter.episode {
@@ -885,7 +890,7 @@ impl Part {
                 let concept = self.concept(emitter, stream, &cells);
                 if concept != IRRELEVANT {
                     let days = (episode.end - episode.start).clamp(0, i32::from(Event::OPEN) - 1) as u16;
-                    self.rows.push(Row { person, event: event(concept, days, known_after(episode.end)) });
+                    self.push(emitter, person, event(concept, days, known_after(episode.end)));
                 }
             }
         }
@@ -895,7 +900,7 @@ impl Part {
                 let cells = Cells { first: first_cells, own: first_cells, code: Some((code, position)) };
                 let concept = self.concept(emitter, &coded.stream, &cells);
                 if concept != IRRELEVANT {
-                    self.rows.push(Row { person, event: event(concept, 0, known_after(until)) });
+                    self.push(emitter, person, event(concept, 0, known_after(until)));
                 }
             }
         }
@@ -926,7 +931,7 @@ impl Part {
                     days: (discharged - day).clamp(0, i32::from(Event::OPEN) - 1) as u16,
                     known_after: (first.end - day).clamp(0, i32::from(u16::MAX)) as u16,
                 };
-                self.rows.push(Row { person: first.person, event });
+                self.push(emitter, first.person, event);
             }
         }
     }
@@ -950,6 +955,16 @@ impl Part {
         }
         self.codes.sort_unstable();
         self.codes.dedup_by_key(|(code, position, _)| (*code, *position));
+    }
+
+    /// Keeps an event, or counts it where no date of the run looks back to it.
+    fn push(&mut self, emitter: &Emitter, person: u32, event: Event) {
+        let known = self.first_days.len();
+        self.first_days.extend(self.concepts[known..].iter().map(|concept| emitter.context.first_day_of(concept)));
+        match event.day < self.first_days[event.concept as usize] {
+            true => self.rows.pass_over(event.concept),
+            false => self.rows.push(Row { person, event }),
+        }
     }
 
     /// The concept of one event, looked up by the values that decide it.

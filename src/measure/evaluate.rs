@@ -7,13 +7,10 @@
 //! values are worked out that follow from a measure that saw an event, or from what is known of the person besides
 //! events.
 
-use rayon::prelude::*;
-
 use crate::day::{Day, Months};
 use crate::event::{AmountKind, Event};
 use crate::model::{Expression, Take};
 use crate::number::Micro;
-use crate::timeline::Timelines;
 
 use super::Attributes;
 use super::plan::{Act, Node, Operation, Operations, Plan, PlannedMeasure, PlannedWindow};
@@ -141,8 +138,8 @@ impl<'a> Evaluator<'a> {
         self.evaluate_anchored(events, events, person, as_of, scratch);
     }
 
-    /// As [`Evaluator::evaluate`], with the events among which anchors are looked for: none, where it is known that none
-    /// of the person's can be one.
+    /// As [`Evaluator::evaluate`], with the events among which anchors are looked for: all of the person's that can be
+    /// one.
     pub fn evaluate_anchored(
         &self,
         events: &[Event],
@@ -165,13 +162,6 @@ impl<'a> Evaluator<'a> {
             }
         }
         self.finish(person, as_of, scratch);
-    }
-
-    /// The people of whom some event can be an anchor, in order.
-    pub fn anchored(&self, timelines: &Timelines) -> Vec<u32> {
-        let can_anchor = |event: &Event| self.operations.concepts[event.concept as usize].anchors != 0;
-        let people = timelines.numbers().into_par_iter().with_min_len(1 << 12);
-        people.filter(|person| timelines.of(*person).iter().any(can_anchor)).collect()
     }
 
     /// Puts back what the last person had otherwise than usual.

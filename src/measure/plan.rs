@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::CodeList;
 use crate::day::Window;
-use crate::event::{AmountKind, Streams};
+use crate::event::{AmountKind, Event, Streams};
 use crate::model::library::Library;
 use crate::model::{ALL_CHARACTERS, Anchor, Expression, Measure, Model, Predicate, Sex, Step, Take};
 use crate::number::Micro;
@@ -40,6 +40,10 @@ pub fn set_bit(mask: &mut [u64], bit: usize) {
     mask[bit / 64] |= 1 << (bit % 64);
 }
 
+fn clear_bit(mask: &mut [u64], bit: usize) {
+    mask[bit / 64] &= !(1 << (bit % 64));
+}
+
 /// What a row is, as far as any model asks: its stream, the predicates it meets, the codes that are told apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Concept {
@@ -61,6 +65,18 @@ pub struct PlannedMeasure {
     pub amount: AmountKind,
     /// Which of the stream's told-apart codes it reads.
     pub code: usize,
+}
+
+impl PlannedMeasure {
+    /// As [`Plan::reach_days`], for what this measure alone asks.
+    fn reach_days(&self) -> i32 {
+        let by_month = match &self.measure.take {
+            // What goes on reaches into a window from any time before it.
+            Take::Days | Take::Cost | Take::Open => return i32::MAX,
+            take => matches!(take, Take::MaxPerMonthOfDistinct { .. }),
+        };
+        PlannedWindow { reference: self.reference, window: self.measure.window, by_month }.reach_days()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -166,6 +182,26 @@ impl Plan {
         let stream = self.stream(&predicate.stream)?;
         let place = self.streams[stream].predicates.binary_search(predicate).ok()?;
         Some((stream, place))
+    }
+
+    /// The most days before an as-of day that an event of this concept can lie and still change something; `i32::MAX`
+    /// where it may lie any time before.
+    pub fn reach_days(&self, concept: &Concept) -> i32 {
+        let stream = concept.stream as usize;
+        let mut unused = concept.mask.clone();
+        let mut reach = 0;
+        for planned in self.measures.iter().filter(|planned| planned.stream == stream) {
+            for predicate in [planned.predicate, planned.second_predicate] {
+                if has_bit(&concept.mask, predicate) {
+                    clear_bit(&mut unused, predicate);
+                    reach = reach.max(planned.reach_days());
+                }
+            }
+        }
+        let anchors = self.anchors.iter().filter(|anchor| anchor.stream == stream);
+        let is_anchor = anchors.into_iter().any(|anchor| has_bit(&concept.mask, anchor.predicate));
+        // A predicate that no measure uses is there for something else, which has no window.
+        if is_anchor || unused.iter().any(|word| *word != 0) { i32::MAX } else { reach }
     }
 
     /// Which of a stream's told-apart codes belongs to a field.
@@ -371,8 +407,8 @@ pub struct PlannedWindow {
 }
 
 impl PlannedWindow {
-    /// The most days before the as-of day that a day of it can lie; `i32::MAX` where it reaches back without end, or
-    /// from another day than the as-of day.
+    /// The most days before an as-of day that a day of it can lie; `i32::MAX` where it reaches back without end, or from
+    /// another day than the as-of day.
     fn reach_days(&self) -> i32 {
         const LONGEST_MONTH: i32 = 31;
         match self.reference {
@@ -414,6 +450,15 @@ impl Operations {
     #[inline]
     pub fn of(&self, concept: OfConcept) -> &[Operation] {
         &self.operations[concept.first as usize..concept.end as usize]
+    }
+
+    /// Whether events can be anchors: a test that most fail by the number of their concept alone, for the concepts of a
+    /// stream are numbered one after another.
+    pub fn can_anchor(&self) -> impl Fn(&Event) -> bool + Sync + '_ {
+        let first = self.concepts.iter().position(|of| of.anchors != 0).unwrap_or(self.concepts.len());
+        let end = self.concepts.iter().rposition(|of| of.anchors != 0).map_or(first, |last| last + 1);
+        let range = first as u32..end as u32;
+        move |event| range.contains(&event.concept) && self.concepts[event.concept as usize].anchors != 0
     }
 
     /// Looks every code up in these tables; nothing else depends on what they say.

@@ -110,13 +110,18 @@ impl Admissions {
             return;
         }
         let kinds = &self.kinds;
+        // The concepts of a stream are numbered one after another.
+        let first = kinds.iter().position(Option::is_some).unwrap_or(kinds.len()) as u32;
+        let end = kinds.iter().rposition(Option::is_some).map_or(first, |last| last as u32 + 1);
+        let is_admission =
+            |event: &&Event| (first..end).contains(&event.concept) && kinds[event.concept as usize].is_some();
         let parts: Vec<PartOfThem> = timelines
             .numbers()
             .into_par_iter()
             .with_min_len(1 << 13)
             .fold(PartOfThem::default, |(mut people, mut events), person| {
                 let before = events.len();
-                events.extend(timelines.of(person).iter().filter(|event| kinds[event.concept as usize].is_some()));
+                events.extend(timelines.of(person).iter().filter(is_admission));
                 if events.len() > before {
                     people.push((person, events.len() as u32));
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
 use super::{Loaded, Prepared};
@@ -16,6 +16,7 @@ use crate::number::Micro;
 use crate::score::fidelity::Availability;
 use crate::score::people::{Everybody, Scores};
 use crate::strata::{Strata, strata};
+use crate::timeline::Picked;
 
 /// The library's tables and those that the run computed.
 pub struct RunTables<'a> {
@@ -65,40 +66,44 @@ pub fn score_at(prepared: &Prepared, loaded: &Loaded, as_of: Day, advance: &(dyn
     Dates::new(prepared, loaded, &days)?.score(0, advance)
 }
 
-/// What is worked out once for several as-of days: admissions, and what each concept does.
+/// What is worked out once for several as-of days: admissions, what each concept does, and the events that measures
+/// count back from.
 pub struct Dates<'a> {
     prepared: &'a Prepared,
     loaded: &'a Loaded,
     days: &'a [Day],
     admissions: Admissions,
     operations: Operations,
-    /// One bit a person: whether some event of theirs can be an anchor.
-    anchored: Vec<u64>,
+    anchors: Picked,
 }
 
 impl<'a> Dates<'a> {
     /// `days` are in order.
     ///
     /// # Errors
-    /// Timelines on disk that cannot be read.
+    /// A day before the first that was read for; timelines on disk that cannot be read.
     pub fn new(prepared: &'a Prepared, loaded: &'a Loaded, days: &'a [Day]) -> Result<Dates<'a>> {
         let Loaded { plan, linked, .. } = loaded;
+        let first = prepared.slots.first_as_of();
+        ensure!(
+            days.iter().all(|day| *day >= first),
+            "rows were read as far back as models look from {first}; an earlier day needs a run that names it"
+        );
         let mut admissions = match prepared.works_out_ratios() {
             true => Admissions::new(plan, &linked.concepts),
             false => Admissions::default(),
         };
         let tables = RunTables { library: &prepared.library, ratios: BTreeMap::new() };
         let operations = plan.operations(&linked.concepts, &prepared.library, &tables);
-        let evaluator = Evaluator::new(plan, &operations);
-        let mut anchored = vec![0u64; loaded.people.spine.people().div_ceil(64)];
+        let can_anchor = operations.can_anchor();
+        let mut anchors = Picked::default();
         linked.each_timelines(&mut |timelines| {
             admissions.take(timelines);
-            for person in evaluator.anchored(timelines) {
-                anchored[person as usize / 64] |= 1 << (person % 64);
-            }
+            anchors.take(timelines, &can_anchor);
             Ok(())
         })?;
-        Ok(Dates { prepared, loaded, days, admissions, operations, anchored })
+        drop(can_anchor);
+        Ok(Dates { prepared, loaded, days, admissions, operations, anchors })
     }
 
     /// Scores everybody at the as-of day with this number, and ranks them.
@@ -123,7 +128,7 @@ impl<'a> Dates<'a> {
             evaluator: &evaluator,
             availability: &availability,
             spine: &people.spine,
-            anchored: Some(&self.anchored),
+            anchors: Some(&self.anchors),
             as_of,
         };
         let mut parts = everybody.parts();

@@ -95,14 +95,14 @@ fn list_hits(loaded: &Loaded, events: &[[u64; 2]]) -> BTreeMap<String, u64> {
             hits.entry(format!("{}/{list}", stream.name)).or_default();
         }
     }
-    for (concept, [events, _]) in linked.concepts.iter().zip(events) {
+    for ((concept, [events, _]), passed_over) in linked.concepts.iter().zip(events).zip(&linked.passed_over) {
         let stream = &plan.streams[concept.stream as usize];
         let met = crate::ingest::classify::predicates_met(concept, stream);
         let mut lists: Vec<&str> = met.flat_map(|predicate| lists_of(&predicate.conditions)).collect();
         lists.sort_unstable();
         lists.dedup();
         for list in lists {
-            *hits.entry(format!("{}/{list}", stream.name)).or_default() += events;
+            *hits.entry(format!("{}/{list}", stream.name)).or_default() += events + passed_over;
         }
     }
     hits

@@ -55,7 +55,13 @@ impl Availability {
     }
 
     pub fn is_unavailable(&self, model: usize, practice: u32, term: usize) -> bool {
-        self.unavailable[model][practice as usize][term / 64] >> (term % 64) & 1 == 1
+        self.of(model, practice).is_unavailable(term)
+    }
+
+    /// What is available to a practice's people of a model's terms.
+    pub fn of(&self, model: usize, practice: u32) -> Available<'_> {
+        let unavailable = &self.unavailable[model][practice as usize];
+        Available { unavailable, from_events: &self.from_events[model] }
     }
 
     /// Whether a term was recorded for a person, given its value; where it was available too, it was observed.
@@ -66,6 +72,27 @@ impl Availability {
     /// How many terms of a model are unavailable to a practice's people.
     pub fn unavailable(&self, model: usize, practice: u32) -> u16 {
         self.counts[model][practice as usize]
+    }
+}
+
+/// What is available of one model's terms to the people of one practice.
+#[derive(Debug, Clone, Copy)]
+pub struct Available<'a> {
+    unavailable: &'a [u64],
+    from_events: &'a [bool],
+}
+
+impl Available<'_> {
+    #[inline]
+    pub fn is_unavailable(self, term: usize) -> bool {
+        self.unavailable[term / 64] >> (term % 64) & 1 == 1
+    }
+
+    /// Whether a term with this value was available and recorded.
+    #[inline]
+    pub fn is_observed(self, term: usize, value: Micro) -> bool {
+        let is_recorded = if self.from_events[term] { value.is_true() } else { !value.is_missing() };
+        is_recorded && !self.is_unavailable(term)
     }
 }
 

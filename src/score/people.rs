@@ -1,7 +1,7 @@
 //! The scores of everybody at one as-of day: the pass over timelines.
 //!
-//! People are independent, so they are worked through in chunks on all threads; each chunk writes columns of its own,
-//! and the columns are joined in order. Every person comes out with a score or with the reason why not.
+//! People are independent, so they are worked through in chunks on all threads; each chunk fills its own stretch of the
+//! columns. Every person comes out with a score or with the reason why not.
 
 use rayon::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::measure::evaluate::{Evaluator, LookUps, Scratch, leaves_of, ones};
 use crate::model::{Kind, Model, WhenMissing};
 use crate::number::{Micro, Nano};
 use crate::person::{Spine, Standing};
-use crate::timeline::Timelines;
+use crate::timeline::{Picked, Timelines};
 
 /// Why a person has no score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,8 +133,8 @@ pub struct Everybody<'a> {
     pub evaluator: &'a Evaluator<'a>,
     pub availability: &'a Availability,
     pub spine: &'a Spine,
-    /// Where it is known of whom an event can be an anchor: one bit a person.
-    pub anchored: Option<&'a [u64]>,
+    /// The events that can be anchors, where they were picked out beforehand.
+    pub anchors: Option<&'a Picked>,
     pub as_of: Day,
 }
 
@@ -143,38 +143,57 @@ pub struct Parts<'a> {
     everybody: &'a Everybody<'a>,
     usual: Usual,
     columns: Columns<'a>,
-    chunks: Vec<Scores>,
+    scores: Scores,
 }
 
 impl Parts<'_> {
-    /// Scores the people of some timelines, who follow those that were scored before.
+    /// Scores the people of some timelines.
     pub fn take(&mut self, timelines: &Timelines, done: &(dyn Fn(u64) + Sync)) {
-        let (everybody, columns, people) = (self.everybody, &self.columns, timelines.numbers());
-        let usual = &self.usual;
-        let (first, people) = (people.start as usize, people.len());
-        let chunks: Vec<Scores> = (0..people.div_ceil(CHUNK))
+        let Parts { everybody, usual, columns, scores } = self;
+        let tallies: Vec<Tallies> = scores
+            .chunks(timelines.numbers())
             .into_par_iter()
             .map_init(
                 || everybody.desk(usual),
                 |desk, chunk| {
-                    let range = first + chunk * CHUNK..first + ((chunk + 1) * CHUNK).min(people);
-                    done(range.len() as u64);
-                    everybody.score_chunk(range, timelines, usual, columns, desk)
+                    done(chunk.standings.len() as u64);
+                    everybody.score_chunk(chunk, timelines, usual, columns, desk)
                 },
             )
             .collect();
-        self.chunks.extend(chunks);
+        tallies.iter().for_each(|of_chunk| scores.add(of_chunk));
     }
 
     /// All of them, one entry a person and model.
-    pub fn joined(self) -> Scores {
-        let people = self.everybody.spine.people();
-        let mut scores = Scores::joined(self.everybody.nobody(0), self.chunks, people);
-        let Scores { standings, models, .. } = &mut scores;
+    pub fn joined(mut self) -> Scores {
+        let Scores { standings, models, .. } = &mut self.scores;
         let others = models.par_iter_mut().zip(&self.usual.models).enumerate();
         others.for_each(|(number, (of, usual))| self.everybody.tally_others(number, standings, usual, of));
-        scores
+        self.scores
     }
+}
+
+/// The stretch of all columns that a chunk of people fills.
+struct Chunk<'a> {
+    /// The number of its first person.
+    first: usize,
+    standings: &'a mut [Standing],
+    models: Vec<ModelChunk<'a>>,
+}
+
+/// One model's columns in a chunk; those that the model has none of are empty.
+struct ModelChunk<'a> {
+    linear_predictors: &'a mut [Result<Nano, Reason>],
+    reasons: &'a mut [[Option<u16>; REASONS]],
+    observed: &'a mut [u16],
+    facts: Vec<&'a mut [i32]>,
+}
+
+/// What a chunk of people adds to the counts of all.
+struct Tallies {
+    /// By model, then term.
+    terms: Vec<Vec<TermTally>>,
+    look_ups: Vec<LookUps>,
 }
 
 /// What people have in common, so that only what is otherwise for a person has to be looked at.
@@ -258,17 +277,7 @@ impl Everybody<'_> {
     pub fn parts(&self) -> Parts<'_> {
         let usual = Usual::new(self.models, self.evaluator, self.availability, self.spine.practices.len());
         let columns = Columns::new(self.spine, &leaves_of(self.evaluator.plan));
-        Parts { everybody: self, usual, columns, chunks: Vec::new() }
-    }
-
-    /// The scores of everybody on the spine, whose timelines are these.
-    ///
-    /// # Shape
-    /// Out: one entry a person and model, in spine order.
-    pub fn score(&self, timelines: &Timelines, done: &(dyn Fn(u64) + Sync)) -> Scores {
-        let mut parts = self.parts();
-        parts.take(timelines, done);
-        parts.joined()
+        Parts { everybody: self, usual, columns, scores: self.nobody() }
     }
 
     fn desk(&self, usual: &Usual) -> Desk {
@@ -281,75 +290,83 @@ impl Everybody<'_> {
         }
     }
 
-    fn nobody(&self, room: usize) -> Scores {
+    /// Columns of everybody, of whom nothing is known yet.
+    fn nobody(&self) -> Scores {
+        let people = self.spine.people();
         Scores {
             as_of: self.as_of,
-            standings: Vec::with_capacity(room),
-            models: self.models.iter().map(|model| ModelScores::new(model, room)).collect(),
+            standings: vec![Standing::NotRegistered; people],
+            models: self.models.par_iter().map(|model| ModelScores::new(model, people)).collect(),
             look_ups: vec![LookUps::default(); self.evaluator.plan.measures.len()],
         }
     }
 
     fn score_chunk(
         &self,
-        people: std::ops::Range<usize>,
+        mut chunk: Chunk,
         timelines: &Timelines,
         usual: &Usual,
         columns: &Columns,
         desk: &mut Desk,
-    ) -> Scores {
-        let mut scores = self.nobody(people.len());
-        for person in people {
+    ) -> Tallies {
+        let mut terms: Vec<Vec<TermTally>> =
+            self.models.iter().map(|model| vec![TermTally::NOBODY; model.terms.len()]).collect();
+        for place in 0..chunk.standings.len() {
+            let person = chunk.first + place;
             let standing = self.spine.standing(person as u32, self.as_of);
-            scores.standings.push(standing);
+            chunk.standings[place] = standing;
             let found = match standing {
                 Standing::Registered { practice, days } => Ok(Found { person, practice, registered_days: days }),
                 _ => Err(Reason::of_standing(standing).expect("whoever is not registered has a reason")),
             };
             if found.is_ok() {
                 let events = timelines.of(person as u32);
+                let anchors_among = self.anchors.map_or(events, |anchors| anchors.of(person as u32));
                 let attributes = columns.of(person as u32);
-                let anchors_among = if self.can_be_anchored(person) { events } else { &[] };
                 self.evaluator.evaluate_anchored(events, anchors_among, &attributes, self.as_of, &mut desk.scratch);
                 desk.list(usual, self.evaluator);
             }
-            for (number, out) in scores.models.iter_mut().enumerate() {
+            for (number, (out, terms)) in chunk.models.iter_mut().zip(&mut terms).enumerate() {
                 let is_scored = self.models[number].is_scored();
                 match found {
-                    Err(reason) if is_scored => out.leave_out(reason),
+                    Err(reason) if is_scored => out.linear_predictors[place] = Err(reason),
                     Err(_) => desk.facts[number].extend(std::iter::repeat_n(i32::MIN, out.facts.len())),
-                    Ok(found) if is_scored => self.take_score(number, found, desk, out),
-                    Ok(found) => self.take_facts(number, found, &usual.models[number], desk, out),
+                    Ok(found) if is_scored => self.take_score(number, found, desk, place, out, terms),
+                    Ok(found) => self.take_facts(number, found, &usual.models[number], desk, terms),
                 }
             }
         }
-        for (out, rows) in scores.models.iter_mut().zip(&mut desk.facts) {
+        for (out, rows) in chunk.models.iter_mut().zip(&mut desk.facts) {
             out.take_fact_rows(rows);
             rows.clear();
         }
-        scores.look_ups = desk.scratch.take_look_ups();
-        scores
+        Tallies { terms, look_ups: desk.scratch.take_look_ups() }
     }
 
-    fn can_be_anchored(&self, person: usize) -> bool {
-        self.anchored.is_none_or(|people| people[person / 64] >> (person % 64) & 1 == 1)
-    }
-
-    fn take_facts(&self, number: usize, found: Found, usual: &UsualTerms, desk: &mut Desk, out: &mut ModelScores) {
+    fn take_facts(&self, number: usize, found: Found, usual: &UsualTerms, desk: &mut Desk, terms: &mut [TermTally]) {
         let rows = &mut desk.facts[number];
         let start = rows.len();
         rows.extend_from_slice(&usual.facts[found.practice as usize]);
         let nodes = &self.evaluator.plan.models[number].terms;
+        let available = self.availability.of(number, found.practice);
         for place in ones(&desk.listed[number]) {
             let value = desk.scratch.values[nodes[place]];
-            self.tally(number, found, place, value, out);
+            terms[place].take(value, available.is_observed(place, value));
             // What was seen stands; where a feed does not cover the person, nothing seen is not published as none.
-            let is_unknown = self.availability.is_unavailable(number, found.practice, place) && !value.is_true();
+            let is_unknown = available.is_unavailable(place) && !value.is_true();
             rows[start + place] = in_thousandths(if is_unknown { Micro::MISSING } else { value });
         }
     }
 
-    fn take_score(&self, number: usize, found: Found, desk: &mut Desk, out: &mut ModelScores) {
+    fn take_score(
+        &self,
+        number: usize,
+        found: Found,
+        desk: &mut Desk,
+        at: usize,
+        out: &mut ModelChunk,
+        terms: &mut [TermTally],
+    ) {
         let model = &self.models[number];
         let nodes = &self.evaluator.plan.models[number].terms;
         let Desk { scratch, listed, contributions, .. } = desk;
@@ -359,24 +376,18 @@ impl Everybody<'_> {
             None => sum_of(model, places(), |place| scratch.values[nodes[place]], contributions)
                 .map_err(|place| Reason::Missing(place as u16)),
         };
-        let mut observed = 0;
         if result.is_ok() {
+            let available = self.availability.of(number, found.practice);
             for place in places() {
-                observed += u16::from(self.tally(number, found, place, scratch.values[nodes[place]], out));
+                let value = scratch.values[nodes[place]];
+                let is_observed = available.is_observed(place, value);
+                terms[place].take(value, is_observed);
+                out.observed[at] += u16::from(is_observed);
             }
+            out.reasons[at] = top_reasons(contributions, places());
         }
-        out.observed.push(observed);
-        out.reasons.push(if result.is_ok() { top_reasons(contributions, places()) } else { [None; REASONS] });
-        out.linear_predictors.push(result);
+        out.linear_predictors[at] = result;
         places().for_each(|place| contributions[place] = Nano::ZERO);
-    }
-
-    /// Counts a term's value; returns whether it was observed.
-    fn tally(&self, number: usize, found: Found, place: usize, value: Micro, out: &mut ModelScores) -> bool {
-        let observed = self.availability.is_recorded(number, place, value)
-            && !self.availability.is_unavailable(number, found.practice, place);
-        out.terms[place].take(value, observed);
-        observed
     }
 
     /// Counts, for every term, the people who were not looked at one by one, and those to whom it was unavailable.
@@ -425,71 +436,70 @@ struct Found {
 }
 
 impl Scores {
-    /// The chunks one after another, put together a column at a time on all threads.
-    fn joined(mut all: Scores, mut chunks: Vec<Scores>, people: usize) -> Scores {
-        all.standings = Vec::with_capacity(people);
-        for chunk in &mut chunks {
-            all.standings.append(&mut chunk.standings);
-            for (all, part) in all.look_ups.iter_mut().zip(&chunk.look_ups) {
-                all.done += part.done;
-                all.missed += part.missed;
+    /// The columns of some people, cut into chunks.
+    fn chunks(&mut self, people: std::ops::Range<u32>) -> Vec<Chunk<'_>> {
+        let (first, range) = (people.start as usize, people.start as usize..people.end as usize);
+        let standings = self.standings[range.clone()].chunks_mut(CHUNK).enumerate();
+        let mut chunks: Vec<Chunk> = standings
+            .map(|(number, standings)| Chunk { first: first + number * CHUNK, standings, models: Vec::new() })
+            .collect();
+        for model in &mut self.models {
+            let mut linear_predictors = cut(&mut model.linear_predictors, &range);
+            let mut reasons = cut(&mut model.reasons, &range);
+            let mut observed = cut(&mut model.observed, &range);
+            let mut facts: Vec<_> = model.facts.iter_mut().map(|fact| cut(fact, &range)).collect();
+            for chunk in &mut chunks {
+                chunk.models.push(ModelChunk {
+                    linear_predictors: linear_predictors.next().unwrap_or_default(),
+                    reasons: reasons.next().unwrap_or_default(),
+                    observed: observed.next().unwrap_or_default(),
+                    facts: facts.iter_mut().map(|fact| fact.next().unwrap_or_default()).collect(),
+                });
             }
         }
-        let mut by_model: Vec<Vec<ModelScores>> = all.models.iter().map(|_| Vec::with_capacity(chunks.len())).collect();
-        for chunk in chunks {
-            by_model.iter_mut().zip(chunk.models).for_each(|(parts, part)| parts.push(part));
+        chunks
+    }
+
+    fn add(&mut self, tallies: &Tallies) {
+        for (all, part) in self.look_ups.iter_mut().zip(&tallies.look_ups) {
+            all.done += part.done;
+            all.missed += part.missed;
         }
-        let join = |(all, parts): (&mut ModelScores, Vec<ModelScores>)| all.join(parts, people);
-        all.models.par_iter_mut().zip(by_model).for_each(join);
-        all
+        for (model, terms) in self.models.iter_mut().zip(&tallies.terms) {
+            model.terms.iter_mut().zip(terms).for_each(|(all, part)| all.add(part));
+        }
     }
 }
 
+/// A stretch of a column in chunks; none of an empty column.
+fn cut<'c, T>(column: &'c mut [T], range: &std::ops::Range<usize>) -> std::slice::ChunksMut<'c, T> {
+    column.get_mut(range.clone()).unwrap_or_default().chunks_mut(CHUNK)
+}
+
 impl ModelScores {
-    fn new(model: &Model, room: usize) -> ModelScores {
+    /// Columns of so many people, of whom nothing is known yet.
+    fn new(model: &Model, people: usize) -> ModelScores {
         let (facts, scored) = match model.kind == Kind::Facts {
             true => (model.terms.len(), 0),
-            false => (0, room),
+            false => (0, people),
         };
         ModelScores {
-            linear_predictors: Vec::with_capacity(scored),
-            reasons: Vec::with_capacity(scored),
-            observed: Vec::with_capacity(scored),
-            facts: (0..facts).map(|_| Vec::with_capacity(room)).collect(),
+            linear_predictors: vec![Err(Reason::NotRegistered); scored],
+            reasons: vec![[None; REASONS]; scored],
+            observed: vec![0; scored],
+            facts: vec![vec![0; people]; facts],
             terms: vec![TermTally::NOBODY; model.terms.len()],
         }
     }
+}
 
-    fn join(&mut self, mut parts: Vec<ModelScores>, people: usize) {
-        if self.facts.is_empty() {
-            self.linear_predictors.reserve_exact(people);
-            self.reasons.reserve_exact(people);
-            self.observed.reserve_exact(people);
-        }
-        for part in &mut parts {
-            self.linear_predictors.append(&mut part.linear_predictors);
-            self.reasons.append(&mut part.reasons);
-            self.observed.append(&mut part.observed);
-            self.terms.iter_mut().zip(&part.terms).for_each(|(all, part)| all.add(part));
-        }
-        self.facts.par_iter_mut().enumerate().for_each(|(place, fact)| {
-            fact.reserve_exact(people);
-            parts.iter().for_each(|part| fact.extend_from_slice(&part.facts[place]));
-        });
-    }
-
+impl ModelChunk<'_> {
     /// Takes the facts of people, one person's after another's, as columns.
     fn take_fact_rows(&mut self, rows: &[i32]) {
         let terms = self.facts.len();
         for (place, fact) in self.facts.iter_mut().enumerate() {
-            fact.extend(rows.iter().skip(place).step_by(terms));
+            fact.iter_mut().zip(rows.iter().skip(place).step_by(terms)).for_each(|(fact, value)| *fact = *value);
         }
-    }
-
-    fn leave_out(&mut self, reason: Reason) {
-        self.linear_predictors.push(Err(reason));
-        self.reasons.push([None; REASONS]);
-        self.observed.push(0);
     }
 }
 

@@ -214,7 +214,9 @@ fn the_fast_and_the_slow_engine_agree_on_random_people_and_every_shipped_model()
     let mut scratch = evaluator.scratch();
     let tables = LibraryTables(&library);
     let slow = Slow { library: &library, streams: &streams, tables: &tables };
-    let mut not_zero = 0;
+    let reaches: Vec<i32> = concepts.iter().map(|concept| plan.reach_days(concept)).collect();
+    let can_anchor = operations.can_anchor();
+    let (mut not_zero, mut passed_over) = (0, 0);
     for day in [as_of, Day(as_of.0 - 1), Day(as_of.0 + 30), Day(as_of.0 - 400)] {
         for (person, attributes) in persons.iter().enumerate() {
             evaluator.evaluate(timelines.of(person as u32), attributes, day, &mut scratch);
@@ -226,9 +228,22 @@ fn the_fast_and_the_slow_engine_agree_on_random_people_and_every_shipped_model()
                     not_zero += usize::from(got.is_true());
                 }
             }
+            // What no model looks back to changes nothing when it is gone, nor does where anchors are looked for.
+            let all = timelines.of(person as u32);
+            let reaches_back = |event: &&Event| match reaches[event.concept as usize] {
+                i32::MAX => true,
+                days => event.day >= day.0 - days,
+            };
+            let kept: Vec<Event> = all.iter().filter(reaches_back).copied().collect();
+            let anchors: Vec<Event> = kept.iter().filter(|event| can_anchor(event)).copied().collect();
+            let expected = scratch.values.clone();
+            evaluator.evaluate_anchored(&kept, &anchors, attributes, day, &mut scratch);
+            assert_eq!(scratch.values, expected, "person {person}, {day}");
+            passed_over += all.len() - kept.len();
         }
     }
     assert!(not_zero > 20_000, "the random people set terms off: {not_zero}");
+    assert!(passed_over > 500, "some events are too old to matter: {passed_over}");
 }
 
 fn random_person(rng: &mut ChaCha8Rng) -> Person {
