@@ -153,8 +153,18 @@ impl Spine {
     /// # Errors
     /// The number of people who cannot be told apart, where two pseudonyms have one key.
     pub fn index(&mut self, opted_out: &[u128]) -> Result<(), usize> {
+        let keys: Vec<u128> = self.ids.iter().map(|id| key_of(id.0.as_bytes())).collect();
+        self.index_by(keys.into_iter(), opted_out)
+    }
+
+    /// The same from keys that are known already, one a person.
+    ///
+    /// # Errors
+    /// As [`Spine::index`].
+    pub fn index_by(&mut self, keys: impl ExactSizeIterator<Item = u128>, opted_out: &[u128]) -> Result<(), usize> {
         assert!(self.ids.is_sorted(), "the spine is sorted by pseudonym");
-        self.keys = Keys::new(self.ids.iter().map(|id| key_of(id.0.as_bytes())), opted_out)?;
+        assert_eq!(keys.len(), self.ids.len(), "a key a person");
+        self.keys = Keys::new(keys, opted_out)?;
         Ok(())
     }
 

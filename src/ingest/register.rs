@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use anyhow::{Result, bail};
 use arrow_array::ArrayRef;
+use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use super::column::{self, BAD_DAY, DayReader, NO_DAY, for_each_text};
@@ -18,7 +19,8 @@ use crate::day::{Day, Month};
 use crate::model::Sex;
 use crate::person::{PersonId, Registration, Spine, WordColumn, key_of};
 
-/// One row of a register.
+/// One row of a register. Its words are numbers: of the batch's words while it is read, and then places among all words
+/// of the column in order, so that rows sort as their words do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct RegisterRow {
     key: u128,
@@ -28,13 +30,125 @@ struct RegisterRow {
     /// Of several rows of a person, the one that began last tells birth, sex, area and the rest.
     start: Day,
     end: Option<Day>,
-    practice: Option<String>,
+    practice: Option<u32>,
     birth: Option<Month>,
     sex: Option<Sex>,
     death: Option<Day>,
-    area: Option<String>,
-    words: Vec<Option<String>>,
-    numbers: Vec<i32>,
+    area: Option<u32>,
+    words: Box<[Option<u32>]>,
+    numbers: Box<[i32]>,
+}
+
+/// A column's texts in one batch: each distinct one once, and the number of every row's.
+#[derive(Default)]
+struct Coded {
+    words: Vec<String>,
+    codes: Vec<Option<u32>>,
+}
+
+impl Coded {
+    /// Trimmed texts; empty is none.
+    fn read(array: &ArrayRef, name: &str) -> Result<Coded> {
+        let plain = column::plain(array)?;
+        let mut coded = Coded { words: Vec::new(), codes: Vec::with_capacity(plain.len()) };
+        // A table that is only asked, never walked.
+        let mut known: HashMap<Vec<u8>, u32> = HashMap::new();
+        for_each_text(&plain, name, |text| {
+            let text = text.map(<[u8]>::trim_ascii).filter(|text| !text.is_empty());
+            let code = text.map(|text| {
+                *known.entry_ref(text).or_insert_with(|| {
+                    coded.words.push(String::from_utf8_lossy(text).into_owned());
+                    coded.words.len() as u32 - 1
+                })
+            });
+            coded.codes.push(code);
+        })?;
+        Ok(coded)
+    }
+
+    /// What each row's word comes to, worked out once a word.
+    fn rows<T: Copy>(&self, of_word: impl Fn(&str) -> T) -> impl Iterator<Item = Option<T>> {
+        let of_words: Vec<T> = self.words.iter().map(|word| of_word(word)).collect();
+        self.codes.iter().map(move |code| code.map(|code| of_words[code as usize]))
+    }
+
+    /// Takes words away that stand for none; returns of how many rows.
+    fn take_away(&mut self, fillers: &[String]) -> u64 {
+        let is_filler: Vec<bool> = self.words.iter().map(|word| fillers.contains(word)).collect();
+        let mut rows = 0;
+        for code in self.codes.iter_mut().filter(|code| code.is_some_and(|code| is_filler[code as usize])) {
+            *code = None;
+            rows += 1;
+        }
+        rows
+    }
+
+    /// The number of a word that no row need have.
+    fn add(&mut self, word: &str) -> u32 {
+        self.words.push(word.to_owned());
+        self.words.len() as u32 - 1
+    }
+}
+
+/// The words of one column over all batches, numbered as they are met.
+#[derive(Default)]
+struct Met {
+    words: Vec<String>,
+    /// Only asked, never walked.
+    numbers: HashMap<String, u32>,
+}
+
+impl Met {
+    /// The numbers of a batch's words.
+    fn take(&mut self, words: &[String]) -> Vec<u32> {
+        let number = |word: &String| {
+            *self.numbers.entry_ref(word.as_str()).or_insert_with(|| {
+                self.words.push(word.clone());
+                self.words.len() as u32 - 1
+            })
+        };
+        words.iter().map(number).collect()
+    }
+
+    /// The words in order, and the place of each number's among them.
+    fn in_order(self) -> (Vec<String>, Vec<u32>) {
+        let numbers = (0..self.words.len() as u32).collect();
+        let column = WordColumn::of_places(&self.words, numbers);
+        (column.words, column.places)
+    }
+}
+
+/// One of something for each column of words.
+#[derive(Default)]
+struct OfColumns<T> {
+    practice: T,
+    area: T,
+    words: Vec<T>,
+}
+
+impl<T> OfColumns<T> {
+    fn map<U>(self, mut of: impl FnMut(T) -> U) -> OfColumns<U> {
+        OfColumns { practice: of(self.practice), area: of(self.area), words: self.words.into_iter().map(of).collect() }
+    }
+}
+
+impl OfColumns<Vec<u32>> {
+    /// Puts a row's words by these numbers.
+    fn renumber(&self, row: &mut RegisterRow) {
+        let number = |code: &mut Option<u32>, numbers: &[u32]| *code = code.map(|code| numbers[code as usize]);
+        number(&mut row.practice, &self.practice);
+        number(&mut row.area, &self.area);
+        row.words.iter_mut().zip(&self.words).for_each(|(code, numbers)| number(code, numbers));
+    }
+}
+
+/// What was taken so far: rows by batch.
+#[derive(Default)]
+struct Collected {
+    rows: Vec<Vec<RegisterRow>>,
+    words: OfColumns<Met>,
+    counts: Counts,
+    rejected: Vec<RejectedRow>,
 }
 
 /// Nobody is older than this: the oldest person of whom it is certain was 122, and a birth that would make somebody older
@@ -52,7 +166,7 @@ pub struct RegisterReader<'a> {
     wanted: Vec<(String, bool)>,
     places: Places,
     sexes: BTreeMap<String, Option<Sex>>,
-    collected: Mutex<(Vec<RegisterRow>, Counts, Vec<RejectedRow>)>,
+    collected: Mutex<Collected>,
 }
 
 /// Where each column of a register stands in what is read.
@@ -103,7 +217,9 @@ impl<'a> RegisterReader<'a> {
             sexes.extend(raws.iter().map(|raw| (raw.to_uppercase(), sex)));
         }
         let wanted = wanted.into_iter().map(|name| (name, false)).collect();
-        Ok(RegisterReader { columns, wanted, places, sexes, collected: Mutex::default() })
+        let words = OfColumns { words: places.words.iter().map(|_| Met::default()).collect(), ..OfColumns::default() };
+        let collected = Mutex::new(Collected { words, ..Collected::default() });
+        Ok(RegisterReader { columns, wanted, places, sexes, collected })
     }
 
     pub fn wanted(&self) -> &[(String, bool)] {
@@ -113,7 +229,7 @@ impl<'a> RegisterReader<'a> {
     /// Takes one batch of rows; may be called from any thread.
     pub fn take(&self, batch: &Batch) -> Result<()> {
         let column = |place: usize| batch.columns[place].as_ref().expect("required columns are there");
-        let texts = |place: usize| texts(column(place), &self.wanted[place].0);
+        let coded = |place: usize| Coded::read(column(place), &self.wanted[place].0);
         let days = |which: usize, of: &Option<DayColumn>, markers: &mut u64| match (self.places.days[which], of) {
             (Some(place), Some(of)) => {
                 let (mut reader, mut days) = (DayReader::new(of), Vec::new());
@@ -124,11 +240,13 @@ impl<'a> RegisterReader<'a> {
             _ => Ok(vec![NO_DAY; batch.rows]),
         };
         let (c, places) = (self.columns, &self.places);
-        let (ids, sexes, practices) = (texts(0)?, texts(places.sex)?, texts(places.practice)?);
+        let ids = texts(column(0), &self.wanted[0].0)?;
+        let sexes: Vec<Option<Option<Option<Sex>>>> =
+            coded(places.sex)?.rows(|raw| self.sexes.get(&raw.to_uppercase()).copied()).collect();
         let (births, birth_place) = match (places.birth, &c.birth_month, &c.birth) {
             ([Some(place), ..], Some(of), _) => (months(column(place), &self.wanted[place].0, of)?, place),
             ([_, Some(year), Some(month)], _, Some(birth)) => {
-                (birth_months(&texts(year)?, &texts(month)?, birth.month_otherwise), year)
+                (birth_months(&coded(year)?, &coded(month)?, birth.month_otherwise), year)
             }
             _ => (vec![NO_DAY; batch.rows], 0),
         };
@@ -136,8 +254,11 @@ impl<'a> RegisterReader<'a> {
         let starts = days(0, &c.registration_start, &mut markers)?;
         let ends = days(1, &c.registration_end, &mut markers)?;
         let deaths = days(2, &c.death, &mut markers)?;
-        let mut area = places.area.map(texts).transpose()?;
-        let words = places.words.iter().map(|place| texts(*place)).collect::<Result<Vec<_>>>()?;
+        let mut of = OfColumns {
+            practice: coded(places.practice)?,
+            area: places.area.map_or_else(|| Ok(Coded::default()), coded)?,
+            words: places.words.iter().map(|place| coded(*place)).collect::<Result<Vec<_>>>()?,
+        };
         let mut numbers = vec![Vec::new(); c.numbers.len()];
         let mut bad_amounts = 0;
         for (place, out) in places.numbers.iter().zip(&mut numbers) {
@@ -146,23 +267,18 @@ impl<'a> RegisterReader<'a> {
         let mut counts = Counts::default();
         (counts.rows, counts.bad_amounts) = (batch.rows as u64, bad_amounts);
         counts.note("dates_that_stand_for_none", markers);
-        let is_filler =
-            |cell: &Option<String>, fillers: &[String]| cell.as_ref().is_some_and(|of| fillers.contains(of));
-        for cell in area.iter_mut().flatten().filter(|cell| is_filler(cell, &c.area_null)) {
-            *cell = None;
-            counts.note("areas_that_stand_for_none", 1);
-        }
-        let fillers = practices.iter().filter(|practice| is_filler(practice, &c.practice_null)).count();
-        counts.note("practices_that_stand_for_none", fillers as u64);
+        counts.note("areas_that_stand_for_none", of.area.take_away(&c.area_null));
+        counts.note("practices_that_stand_for_none", of.practice.take_away(&c.practice_null));
+        let otherwise = c.practice_otherwise.as_ref().map(|practice| of.practice.add(practice));
         let (mut rows, mut rejected) = (Vec::with_capacity(batch.rows), Vec::new());
         let day_place = |which: usize| places.days[which].unwrap_or_default();
-        for row in 0..batch.rows {
+        for (row, id) in ids.into_iter().enumerate() {
             let at = batch.first_row + row as u64;
-            let Some(id) = &ids[row] else {
+            let Some(id) = id else {
                 counts.reject(batch.file, at, &self.wanted[0].0, Rule::NoPerson);
                 continue;
             };
-            let sex = sexes[row].as_ref().map(|raw| self.sexes.get(&raw.to_uppercase()).copied());
+            let sex = sexes[row];
             let dates = [(births[row], birth_place), (starts[row], day_place(0)), (ends[row], day_place(1))];
             let dates = dates.into_iter().chain([(deaths[row], day_place(2))]);
             let bad_date =
@@ -183,35 +299,42 @@ impl<'a> RegisterReader<'a> {
                 }
                 REGISTRATION_FLOOR
             });
-            let practice = practices[row].clone().filter(|practice| !c.practice_null.contains(practice));
-            if practice.is_none() && c.practice_otherwise.is_some() {
+            let practice = of.practice.codes[row];
+            if practice.is_none() && otherwise.is_some() {
                 *counts.defaulted.entry("practice".to_owned()).or_default() += 1;
             }
             counts.used += 1;
             rows.push(RegisterRow {
                 key: key_of(id.as_bytes()),
-                id: id.as_str().into(),
+                id: id.into(),
                 is_read: true,
                 start,
                 end: day(ends[row]),
-                practice: practice.or_else(|| c.practice_otherwise.clone()),
+                practice: practice.or(otherwise),
                 birth: (births[row] != NO_DAY).then(|| Month(births[row])),
                 sex: sex.flatten().flatten(),
                 death: day(deaths[row]),
-                area: area.as_ref().and_then(|area| area[row].clone()),
-                words: words.iter().map(|words| words[row].clone()).collect(),
+                area: of.area.codes.get(row).copied().flatten(),
+                words: of.words.iter().map(|words| words.codes[row]).collect(),
                 numbers: numbers.iter().map(|numbers| numbers[row]).collect(),
             });
         }
         let mut collected = self.collected.lock().expect("no thread panicked while it held the register");
-        collected.0.append(&mut rows);
-        collected.1.add(counts);
-        collected.2.append(&mut rejected);
+        let met = &mut collected.words;
+        let numbers = OfColumns {
+            practice: met.practice.take(&of.practice.words),
+            area: met.area.take(&of.area.words),
+            words: met.words.iter_mut().zip(&of.words).map(|(met, of)| met.take(&of.words)).collect(),
+        };
+        rows.iter_mut().for_each(|row| numbers.renumber(row));
+        collected.rows.push(rows);
+        collected.counts.add(counts);
+        collected.rejected.append(&mut rejected);
         Ok(())
     }
 
     /// A row of which nothing can be used but whose it is.
-    fn unread(&self, id: &str) -> RegisterRow {
+    fn unread(&self, id: String) -> RegisterRow {
         RegisterRow {
             key: key_of(id.as_bytes()),
             id: id.into(),
@@ -223,8 +346,8 @@ impl<'a> RegisterReader<'a> {
             sex: None,
             death: None,
             area: None,
-            words: vec![None; self.columns.words.len()],
-            numbers: vec![i32::MIN; self.columns.numbers.len()],
+            words: vec![None; self.columns.words.len()].into(),
+            numbers: vec![i32::MIN; self.columns.numbers.len()].into(),
         }
     }
 
@@ -235,21 +358,31 @@ impl<'a> RegisterReader<'a> {
     /// A birth in a later month than the person's first registration, or more than [`AGE_YEARS_MAX`] years before the
     /// horizon, cannot be: it is counted, and the person's age is not known.
     pub fn finish(self, opted_out: &[u128], parts: &Parts, horizon: Day) -> Result<Register> {
-        let collected = &mut *self.collected.lock().expect("no thread panicked");
-        let (mut rows, mut counts, rejected) = std::mem::take(collected);
-        let out: BTreeSet<u128> = opted_out.iter().copied().collect();
+        let collected = std::mem::take(&mut *self.collected.lock().expect("no thread panicked"));
+        let Collected { rows: batches, words, mut counts, rejected } = collected;
+        let in_order = words.map(Met::in_order);
+        let places = OfColumns {
+            practice: &in_order.practice.1,
+            area: &in_order.area.1,
+            words: in_order.words.iter().map(|(_, places)| places).collect(),
+        };
+        let places = places.map(Clone::clone);
+        // Only asked, never walked.
+        let out: HashSet<u128> = opted_out.iter().copied().collect();
         let mut people_out = BTreeSet::new();
-        rows.retain(|row| {
-            let stays = !out.contains(&row.key);
-            if !stays {
-                people_out.insert(row.key);
-                if row.is_read {
-                    counts.used -= 1;
-                    counts.drop_row(Rule::OptedOut);
-                }
+        let mut rows = Vec::with_capacity(batches.iter().map(Vec::len).sum());
+        for mut row in batches.into_iter().flatten() {
+            if !out.contains(&row.key) {
+                places.renumber(&mut row);
+                rows.push(row);
+                continue;
             }
-            stays
-        });
+            people_out.insert(row.key);
+            if row.is_read {
+                counts.used -= 1;
+                counts.drop_row(Rule::OptedOut);
+            }
+        }
         rows.par_sort_unstable();
         let read = |rows: &[RegisterRow]| rows.iter().filter(|row| row.is_read).count() as u64;
         let before = read(&rows);
@@ -264,9 +397,9 @@ impl<'a> RegisterReader<'a> {
                 "{spelled_twice} pseudonyms of the register differ from another only in capitals; pseudonyms are compared without regard to case, so they would become one person"
             );
         }
-        people.par_sort_unstable_by(|one, two| one[0].id.cmp(&two[0].id));
+        sort_by_pseudonym(&mut people);
         let rows_of_people = people.iter().map(|rows| read(rows) as u32).collect();
-        let mut spine = self.spine_of(&people, parts);
+        let mut spine = self.spine_of(&people, parts, &in_order.map(|(words, _)| words));
         let births = self.check_births(&people, &mut spine, horizon);
         counts.note("births_that_cannot_be", births);
         let later = spine.registrations.iter().filter(|period| period.start > horizon).count();
@@ -274,8 +407,7 @@ impl<'a> RegisterReader<'a> {
         counts.note("without_sex", rows.iter().filter(|row| row.is_read && row.sex.is_none()).count() as u64);
         counts.note("people_with_overlapping_registrations", overlapping(&spine));
         counts.note("registrations_from_1900", from_the_floor(&spine));
-        let all_out: Vec<u128> = out.into_iter().collect();
-        if let Err(clashes) = spine.index(&all_out) {
+        if let Err(clashes) = spine.index_by(people.iter().map(|rows| rows[0].key), opted_out) {
             bail!("{clashes} pseudonyms cannot be told apart by their 128-bit keys");
         }
         let people_of_rejects = rejected.into_iter().map(|(key, file, row)| ((file, row), spine.find(key))).collect();
@@ -312,47 +444,85 @@ impl<'a> RegisterReader<'a> {
         }
     }
 
-    fn spine_of<'r>(&self, people: &[&'r [RegisterRow]], parts: &Parts) -> Spine {
-        let all_practices = people.iter().flat_map(|rows| rows.iter().map(|row| row.practice.as_deref()));
-        let all_practices = all_practices.chain(parts.registrations.iter().map(|row| row.practice.as_deref()));
-        let practices: Vec<String> = WordColumn::new(all_practices).words;
-        let mut spine = Spine::default();
-        spine.registration_starts.push(0);
-        let latest = |rows: &'r [RegisterRow]| {
+    fn spine_of<'r>(&self, people: &[&'r [RegisterRow]], parts: &Parts, words: &OfColumns<Vec<String>>) -> Spine {
+        let latest = |rows: &&'r [RegisterRow]| {
             let last = rows.iter().max_by(|one, two| (one.start, &one.practice).cmp(&(two.start, &two.practice)));
             last.expect("a person has a row")
         };
-        let latest: Vec<&RegisterRow> = people.iter().map(|rows| latest(rows)).collect();
-        for (rows, latest) in people.iter().zip(&latest) {
-            spine.ids.push(PersonId(rows[0].id.clone()));
-            spine.births.push(latest.birth.or_else(|| rows.iter().find_map(|row| row.birth)));
-            spine.sexes.push(latest.sex.or_else(|| rows.iter().find_map(|row| row.sex)));
-            spine.deaths.push(rows.iter().filter_map(|row| row.death).chain(parts.death_of(rows[0].key)).min());
-            let period = |start, end, practice: Option<&String>| {
-                let practice = practices.binary_search(practice?).expect("collected above") as u32;
-                Some(Registration { start, end, practice })
-            };
-            let own = rows.iter().filter(|_| self.columns.registration_start.is_some());
-            let own = own.filter_map(|row| period(row.start, row.end, row.practice.as_ref()));
-            let of_parts = parts.registrations_of(rows[0].key).iter();
-            let of_parts = of_parts
-                .filter_map(|row| period(row.start, row.end, row.practice.as_ref().or(latest.practice.as_ref())));
-            let mut periods: Vec<Registration> = own.chain(of_parts).collect();
+        let latest: Vec<&RegisterRow> = people.par_iter().map(latest).collect();
+        let both = || people.par_iter().zip(&latest);
+        let column = |words: &[String], place: &(dyn Fn(&RegisterRow) -> Option<u32> + Sync)| {
+            let place = |row: &&RegisterRow| place(row).unwrap_or(WordColumn::MISSING);
+            WordColumn::of_places(words, latest.par_iter().map(place).collect())
+        };
+        let mut spine = Spine::default();
+        spine.ids = people.par_iter().map(|rows| PersonId(rows[0].id.clone())).collect();
+        let birth = |row: &RegisterRow| row.birth;
+        let sex = |row: &RegisterRow| row.sex;
+        spine.births = both().map(|(rows, latest)| latest.birth.or_else(|| rows.iter().find_map(birth))).collect();
+        spine.sexes = both().map(|(rows, latest)| latest.sex.or_else(|| rows.iter().find_map(sex))).collect();
+        let deaths =
+            |rows: &&[RegisterRow]| rows.iter().filter_map(|row| row.death).chain(parts.death_of(rows[0].key)).min();
+        spine.deaths = people.par_iter().map(deaths).collect();
+        spine.areas = column(&words.area, &|row| row.area);
+        for (n, name) in self.columns.words.keys().enumerate() {
+            spine.words.insert(name.clone(), column(&words.words[n], &|row| row.words[n]));
+        }
+        for (n, name) in self.columns.numbers.keys().enumerate() {
+            spine.numbers.insert(name.clone(), latest.par_iter().map(|row| row.numbers[n]).collect());
+        }
+        self.register(people, &latest, parts, &words.practice, &mut spine);
+        spine
+    }
+
+    /// Fills in the registrations, and the practices that they are with; `words` are the practices of all rows, in order.
+    fn register(
+        &self,
+        people: &[&[RegisterRow]],
+        latest: &[&RegisterRow],
+        parts: &Parts,
+        words: &[String],
+        spine: &mut Spine,
+    ) {
+        let mut practices: Vec<String> = parts.registrations.iter().filter_map(|row| row.practice.clone()).collect();
+        let had = people.iter().flat_map(|rows| rows.iter().filter_map(|row| row.practice)).collect();
+        practices.extend(WordColumn::of_places(words, had).words);
+        practices.sort_unstable();
+        practices.dedup();
+        let place = |word: &String| practices.binary_search(word).ok().map(|place| place as u32);
+        let places: Vec<Option<u32>> = words.iter().map(place).collect();
+        let of_row = |row: &RegisterRow| places[row.practice? as usize];
+        let period = |start, end, practice: Option<u32>| practice.map(|practice| Registration { start, end, practice });
+        let has_own = self.columns.registration_start.is_some();
+        spine.registrations.reserve_exact(people.len());
+        spine.registration_starts.reserve_exact(people.len() + 1);
+        spine.registration_starts.push(0);
+        let mut periods: Vec<Registration> = Vec::new();
+        for (rows, latest) in people.iter().zip(latest) {
+            let own = rows.iter().filter(|_| has_own).filter_map(|row| period(row.start, row.end, of_row(row)));
+            let of_parts = parts.registrations_of(rows[0].key).iter().filter_map(|row| {
+                period(row.start, row.end, row.practice.as_ref().map_or_else(|| of_row(latest), place))
+            });
+            periods.extend(own.chain(of_parts));
             periods.sort_unstable();
             periods.dedup();
-            spine.registrations.extend(periods);
+            spine.registrations.append(&mut periods);
             spine.registration_starts.push(spine.registrations.len() as u32);
         }
         spine.practices = practices;
-        spine.areas = WordColumn::new(latest.iter().map(|row| row.area.as_deref()));
-        for (n, name) in self.columns.words.keys().enumerate() {
-            spine.words.insert(name.clone(), WordColumn::new(latest.iter().map(|row| row.words[n].as_deref())));
-        }
-        for (n, name) in self.columns.numbers.keys().enumerate() {
-            spine.numbers.insert(name.clone(), latest.iter().map(|row| row.numbers[n]).collect());
-        }
-        spine
     }
+}
+
+/// Sorts people by pseudonym, of which the first eight bytes tell most apart without a look at the text.
+fn sort_by_pseudonym(people: &mut Vec<&[RegisterRow]>) {
+    let start = |id: &str| {
+        let mut start = [0; 8];
+        start.iter_mut().zip(id.bytes()).for_each(|(byte, of_id)| *byte = of_id);
+        u64::from_be_bytes(start)
+    };
+    let mut keyed: Vec<(u64, &[RegisterRow])> = people.par_iter().map(|rows| (start(&rows[0].id), *rows)).collect();
+    keyed.par_sort_unstable_by(|one, two| one.0.cmp(&two.0).then_with(|| one.1[0].id.cmp(&two.1[0].id)));
+    *people = keyed.into_iter().map(|(_, rows)| rows).collect();
 }
 
 /// What the register came to.
@@ -397,14 +567,15 @@ pub(super) fn texts(array: &ArrayRef, name: &str) -> Result<Vec<Option<String>>>
 }
 
 /// Months of birth from years and months: [`NO_DAY`] without a year, [`BAD_DAY`] where there is no such month.
-fn birth_months(years: &[Option<String>], months: &[Option<String>], month_otherwise: u32) -> Vec<i32> {
-    let month = |(year, month): (&Option<String>, &Option<String>)| {
+fn birth_months(years: &Coded, months: &Coded, month_otherwise: u32) -> Vec<i32> {
+    let month = |(year, month): (Option<u32>, Option<Result<u32, _>>)| {
         let Some(year) = year else { return NO_DAY };
-        let month = month.as_ref().map_or(Ok(month_otherwise), |month| month.parse());
-        let written = month.map(|month| format!("{year}-{month:02}"));
+        let written =
+            month.unwrap_or(Ok(month_otherwise)).map(|month| format!("{}-{month:02}", years.words[year as usize]));
         written.ok().and_then(|text| Month::parse(text.as_bytes())).map_or(BAD_DAY, |month| month.0)
     };
-    years.iter().zip(months).map(month).collect()
+    let months = months.rows(|month| month.parse::<u32>().map_err(|_| BAD_DAY));
+    years.codes.iter().copied().zip(months).map(month).collect()
 }
 
 /// Months as their numbers; `NO_DAY` where missing, `BAD_DAY` where no month.
@@ -415,18 +586,15 @@ fn months(array: &ArrayRef, name: &str, column: &DayColumn) -> Result<Vec<i32>> 
         return Ok(days.into_iter().map(|day| if day <= BAD_DAY { day } else { Day(day).month().0 }).collect());
     }
     let nulls: Vec<Month> = column.null.iter().filter_map(|text| Month::parse(text.as_bytes())).collect();
-    let month = |text: Option<String>| match text {
-        None => NO_DAY,
-        Some(text) => {
-            match Month::parse(text.as_bytes()).map_or_else(|| column::parse_day(text.as_bytes()), |month| month.0) {
-                // A whole date, of which the month is kept.
-                day if day > BAD_DAY && Month::parse(text.as_bytes()).is_none() => Day(day).month().0,
-                month if nulls.contains(&Month(month)) => NO_DAY,
-                other => other,
-            }
+    let month = |text: &str| {
+        match Month::parse(text.as_bytes()).map_or_else(|| column::parse_day(text.as_bytes()), |month| month.0) {
+            // A whole date, of which the month is kept.
+            day if day > BAD_DAY && Month::parse(text.as_bytes()).is_none() => Day(day).month().0,
+            month if nulls.contains(&Month(month)) => NO_DAY,
+            other => other,
         }
     };
-    Ok(texts(array, name)?.into_iter().map(month).collect())
+    Ok(Coded::read(array, name)?.rows(month).map(|month| month.unwrap_or(NO_DAY)).collect())
 }
 
 /// The pseudonyms of a list of people, as keys.
