@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{Array, ArrayRef, Float64Array};
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::layout::{AmountUnit, DayColumn};
@@ -384,16 +384,11 @@ pub fn parse_day(text: &[u8]) -> i32 {
 pub fn read_amounts(array: &ArrayRef, unit: AmountUnit, name: &str, out: &mut Vec<i32>) -> Result<u64> {
     out.clear();
     let mut bad = 0;
-    let places = match unit {
-        AmountUnit::Pounds => 2,
-        AmountUnit::Pence => 0,
-        AmountUnit::Measured => 3,
-    };
+    let places = places_of(unit);
     let mut float = |number: Option<f64>| {
-        let scaled = number.map(|number| (number * f64::from(10i32.pow(places))).round());
-        let fits = scaled.is_none_or(|scaled| scaled.abs() < f64::from(i32::MAX));
-        bad += u64::from(!fits);
-        scaled.filter(|_| fits).map_or(Event::NO_AMOUNT, |scaled| scaled as i32)
+        let amount = number.map(|number| scaled(number, factor_of(unit)));
+        bad += u64::from(amount == Some(None));
+        amount.flatten().unwrap_or(Event::NO_AMOUNT)
     };
     match array.data_type() {
         DataType::Float64 => out.extend(array.as_primitive::<Float64Type>().iter().map(float)),
@@ -437,14 +432,35 @@ pub fn read_amounts_of(
     let (Some(rows), Some(numbers)) = (rows, array.as_primitive_opt::<Float64Type>()) else {
         return read_amounts(array, unit, name, out);
     };
-    let picked = rows.iter().map(|row| numbers.is_valid(*row as usize).then(|| numbers.value(*row as usize)));
-    let picked: Float64Array = picked.collect();
-    let mut amounts = Vec::with_capacity(rows.len());
-    let bad = read_amounts(&(Arc::new(picked) as ArrayRef), unit, name, &mut amounts)?;
     out.clear();
     out.resize(array.len(), Event::NO_AMOUNT);
-    rows.iter().zip(amounts).for_each(|(row, amount)| out[*row as usize] = amount);
+    let (factor, mut bad) = (factor_of(unit), 0);
+    for row in rows.iter().map(|row| *row as usize).filter(|row| numbers.is_valid(*row)) {
+        match scaled(numbers.value(row), factor) {
+            Some(amount) => out[row] = amount,
+            None => bad += 1,
+        }
+    }
     Ok(bad)
+}
+
+/// How many decimal places an amount keeps.
+fn places_of(unit: AmountUnit) -> u32 {
+    match unit {
+        AmountUnit::Pounds => 2,
+        AmountUnit::Pence => 0,
+        AmountUnit::Measured => 3,
+    }
+}
+
+fn factor_of(unit: AmountUnit) -> f64 {
+    f64::from(10i32.pow(places_of(unit)))
+}
+
+/// A number in its unit, halves away from zero; `None` where it is none or too large.
+fn scaled(number: f64, factor: f64) -> Option<i32> {
+    let scaled = (number * factor).round();
+    (scaled.abs() < f64::from(i32::MAX)).then_some(scaled as i32)
 }
 
 /// A written decimal in units of ten to the minus `places`, halves away from zero.

@@ -62,6 +62,15 @@ pub struct PersonReader {
     last: Vec<u8>,
     last_person: u32,
     dictionary: KnownDictionary<u32>,
+    keys: Vec<Option<u128>>,
+}
+
+fn number_of(found: Found) -> u32 {
+    match found {
+        Found::Person(person) => person,
+        Found::OptedOut => OPTED_OUT,
+        Found::Unknown => UNKNOWN,
+    }
 }
 
 impl PersonReader {
@@ -74,7 +83,7 @@ impl PersonReader {
         if let DataType::Dictionary(..) = array.data_type() {
             return self.with_dictionary(|people, dictionary| {
                 dictionary.each_row(array, NOBODY, out, |distinct, worked_out| {
-                    for_each_text(distinct, name, |text| worked_out.push(people.person(text, spine)))
+                    people.find_all(distinct, name, spine, worked_out)
                 })
             });
         }
@@ -97,7 +106,7 @@ impl PersonReader {
         if let DataType::Dictionary(..) = array.data_type() {
             return self.with_dictionary(|people, dictionary| {
                 dictionary.some_rows(array, NOBODY, rows, out, |distinct, worked_out| {
-                    for_each_text(distinct, name, |text| worked_out.push(people.person(text, spine)))
+                    people.find_all(distinct, name, spine, worked_out)
                 })
             });
         }
@@ -114,17 +123,24 @@ impl PersonReader {
         done
     }
 
+    /// The person of each of these pseudonyms, which are all different. Keys come first and then the look-ups, so that
+    /// the processor waits for several of them at once.
+    fn find_all(&mut self, distinct: &ArrayRef, name: &str, spine: &Spine, out: &mut Vec<u32>) -> Result<()> {
+        self.keys.clear();
+        for_each_text(distinct, name, |text| {
+            let text = text.filter(|text| !text.trim_ascii().is_empty());
+            self.keys.push(text.map(key_of));
+        })?;
+        out.extend(self.keys.iter().map(|key| key.map_or(NOBODY, |key| number_of(spine.find(key)))));
+        Ok(())
+    }
+
     fn person(&mut self, text: Option<&[u8]>, spine: &Spine) -> u32 {
-        let Some(text) = text.filter(|text| !text.is_empty()) else { return NOBODY };
+        let Some(text) = text.filter(|text| !text.trim_ascii().is_empty()) else { return NOBODY };
         if text != self.last {
             self.last.clear();
             self.last.extend_from_slice(text);
-            self.last_person = match spine.find(key_of(text)) {
-                Found::Person(person) => person,
-                Found::OptedOut => OPTED_OUT,
-                Found::Unknown if text.trim_ascii().is_empty() => NOBODY,
-                Found::Unknown => UNKNOWN,
-            };
+            self.last_person = number_of(spine.find(key_of(text)));
         }
         self.last_person
     }

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
+
 use crate::code::CodeList;
 use crate::day::Window;
 use crate::event::{AmountKind, Event, Streams};
@@ -406,6 +408,9 @@ pub struct PlannedWindow {
     pub by_month: bool,
 }
 
+/// Of intervals, which may reach into a window from any time before it.
+const EVERYTHING: PlannedWindow = PlannedWindow { reference: 0, window: Window::EVER, by_month: false };
+
 impl PlannedWindow {
     /// The most days before an as-of day that a day of it can lie; `i32::MAX` where it reaches back without end, or from
     /// another day than the as-of day.
@@ -484,28 +489,51 @@ impl Plan {
         let mut made =
             Operations { look_ups: vec![Vec::new(); none], looked_up: vec![Vec::new(); none], ..Operations::default() };
         let numbering = Numbering::new(self, concepts, library, &mut made);
-        for concept in concepts {
-            let first = made.operations.len();
-            for (number, measure) in self.measures.iter().enumerate() {
-                if measure.stream == concept.stream as usize {
-                    self.operations_of(number, measure, concept, &numbering, library, &mut made);
-                }
-            }
-            let anchors = self.anchors.iter().enumerate().filter(|(_, anchor)| {
-                anchor.stream == concept.stream as usize && has_bit(&concept.mask, anchor.predicate)
-            });
-            let anchors = anchors.fold(0, |bits, (number, _)| bits | 1 << number);
-            let reaches = made.operations[first..].iter().map(|of| made.windows[of.window as usize].reach_days());
+        made.windows = self.windows();
+        let of_concept = |concept: &Concept| self.operations_of_concept(concept, &made.windows, &numbering, library);
+        let of_concepts: Vec<(Vec<Operation>, u32)> = concepts.par_iter().map(of_concept).collect();
+        for (operations, anchors) in of_concepts {
+            let reaches = operations.iter().map(|of| made.windows[of.window as usize].reach_days());
             let reach_days = reaches.max().map_or(0, |days| days.saturating_add(1));
-            made.concepts.push(OfConcept {
-                first: first as u32,
-                end: made.operations.len() as u32,
-                reach_days,
-                anchors,
-            });
+            let first = made.operations.len() as u32;
+            made.operations.extend(operations);
+            let end = made.operations.len() as u32;
+            made.concepts.push(OfConcept { first, end, reach_days, anchors });
         }
         made.look_up(self, tables);
         made
+    }
+
+    /// Every window that a measure has, each once.
+    fn windows(&self) -> Vec<PlannedWindow> {
+        let mut windows = vec![EVERYTHING];
+        for planned in &self.measures {
+            for by_month in [false, true] {
+                let window = PlannedWindow { reference: planned.reference, window: planned.measure.window, by_month };
+                if !windows.contains(&window) {
+                    windows.push(window);
+                }
+            }
+        }
+        windows
+    }
+
+    /// What the events of a concept do, and which anchors they can be.
+    fn operations_of_concept(
+        &self,
+        concept: &Concept,
+        windows: &[PlannedWindow],
+        numbering: &Numbering,
+        library: &Library,
+    ) -> (Vec<Operation>, u32) {
+        let stream = concept.stream as usize;
+        let mut operations = Vec::new();
+        for (number, measure) in self.measures.iter().enumerate().filter(|(_, measure)| measure.stream == stream) {
+            self.operations_of(number, measure, concept, (windows, numbering, library), &mut operations);
+        }
+        let anchors = self.anchors.iter().enumerate();
+        let anchors = anchors.filter(|(_, anchor)| anchor.stream == stream && has_bit(&concept.mask, anchor.predicate));
+        (operations, anchors.fold(0, |bits, (number, _)| bits | 1 << number))
     }
 
     fn operations_of(
@@ -513,27 +541,24 @@ impl Plan {
         number: usize,
         planned: &PlannedMeasure,
         concept: &Concept,
-        numbering: &Numbering,
-        library: &Library,
-        made: &mut Operations,
+        (windows, numbering, library): (&[PlannedWindow], &Numbering, &Library),
+        made: &mut Vec<Operation>,
     ) {
         let first = has_bit(&concept.mask, planned.predicate);
         let second = has_bit(&concept.mask, planned.second_predicate);
-        let window = |by_month, made: &mut Operations| {
-            window_number(
-                made,
-                PlannedWindow { reference: planned.reference, window: planned.measure.window, by_month },
-            )
+        let place = |window: PlannedWindow| {
+            windows.iter().position(|known| *known == window).expect("every measure's windows were collected") as u32
         };
-        let everything = PlannedWindow { reference: 0, window: Window::EVER, by_month: false };
+        let window =
+            |by_month| place(PlannedWindow { reference: planned.reference, window: planned.measure.window, by_month });
         let (amount_min, amount_max) = planned.measure.amount.unwrap_or((i32::MIN, i32::MAX));
         let code = || concept.codes.get(planned.code).map_or(&[][..], |code| &code[..]);
-        let push = |act, window, made: &mut Operations| {
-            made.operations.push(Operation { measure: number as u32, window, amount_min, amount_max, act });
+        let push = |act, window, made: &mut Vec<Operation>| {
+            made.push(Operation { measure: number as u32, window, amount_min, amount_max, act });
         };
         let act = match &planned.measure.take {
             Take::Unresolved { .. } => {
-                let window = window(false, made);
+                let window = window(false);
                 if first {
                     push(Act::Last, window, made);
                 }
@@ -546,13 +571,13 @@ impl Plan {
             Take::Count => Act::Count,
             Take::Any => Act::Any,
             Take::Days => {
-                let counted = window(false, made);
-                let window = window_number(made, everything);
+                let counted = window(false);
+                let window = place(EVERYTHING);
                 return push(Act::Days(counted), window, made);
             }
             Take::Cost => {
-                let counted = window(false, made);
-                let window = window_number(made, everything);
+                let counted = window(false);
+                let window = place(EVERYTHING);
                 return push(Act::Cost(counted), window, made);
             }
             Take::Sum | Take::Mean => Act::Sum,
@@ -568,7 +593,7 @@ impl Plan {
             },
             Take::MaxPerMonthOfDistinct { characters, .. } => {
                 if let Some(place) = numbering.code(number, cut(code(), *characters)) {
-                    let window = window(true, made);
+                    let window = window(true);
                     push(Act::MaxPerMonth(place), window, made);
                 }
                 return;
@@ -579,7 +604,7 @@ impl Plan {
             },
             Take::WeightsOnce { list, .. } => {
                 let list = &library.code_lists[list];
-                let window = window(false, made);
+                let window = window(false);
                 for category in categories_of(list, code()) {
                     let weight = list.categories[category as usize].weight.unwrap_or_default().to_micro();
                     push(Act::Weight(numbering.first_category[number] + category, weight.0), window, made);
@@ -587,7 +612,7 @@ impl Plan {
                 return;
             }
         };
-        let window = window(false, made);
+        let window = window(false);
         push(act, window, made);
     }
 }
@@ -599,14 +624,6 @@ pub fn categories_of(list: &CodeList, code: &[u8]) -> Vec<u32> {
 
 fn cut(code: &[u8], characters: usize) -> &[u8] {
     &code[..code.len().min(characters)]
-}
-
-fn window_number(made: &mut Operations, window: PlannedWindow) -> u32 {
-    let place = made.windows.iter().position(|known| *known == window).unwrap_or_else(|| {
-        made.windows.push(window);
-        made.windows.len() - 1
-    });
-    place as u32
 }
 
 /// Small numbers for the codes that measures tell apart, in code order.
