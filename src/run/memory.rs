@@ -141,3 +141,19 @@ pub fn peak_bytes() -> Option<u64> {
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_refused_before_work_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        let shards = folder.path().join("not/yet/there");
+        check_room(&shards, 1).unwrap();
+        let told = check_room(&shards, 1 << 60).unwrap_err().to_string();
+        let expected = format!("may take {} on the disk of {}, which has room for ", Memory(1 << 60), shards.display());
+        assert!(told.contains(&expected) && told.ends_with("give the run more memory, or another `out`"), "{told}");
+        assert!(!shards.exists());
+    }
+}
