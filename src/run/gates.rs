@@ -189,8 +189,8 @@ impl Gatekeeper<'_> {
         };
         let rows = source.rows;
         judge(Gate::RowsAtLeast, name, rows as f64, format!("source \"{name}\": {} rows", some(rows)));
-        let rules: Vec<String> =
-            source.dropped.iter().map(|(rule, dropped)| format!("{rule} {}", dropped.rows)).collect();
+        let broken = Rule::ALL.into_iter().filter(|rule| rule.is_reject() && counts.of(*rule) > 0);
+        let rules: Vec<String> = broken.map(|rule| format!("{} {}", rule.name(), counts.of(rule))).collect();
         let rules = if rules.is_empty() { String::new() } else { format!(" ({})", rules.join(", ")) };
         let (rejected, asked, of_asked) = (source.rejected, source.asked, source.rejected_share);
         let places = if of_asked > self.limit(Gate::RejectsShare, Some(input)) {
