@@ -42,10 +42,6 @@ pub fn set_bit(mask: &mut [u64], bit: usize) {
     mask[bit / 64] |= 1 << (bit % 64);
 }
 
-fn clear_bit(mask: &mut [u64], bit: usize) {
-    mask[bit / 64] &= !(1 << (bit % 64));
-}
-
 /// What a row is, as far as any model asks: its stream, the predicates it meets, the codes that are told apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Concept {
@@ -123,6 +119,8 @@ pub struct Plan {
     pub anchors: Vec<PlannedAnchor>,
     pub nodes: Vec<Node>,
     pub models: Vec<ModelPlan>,
+    /// Streams and predicates that something besides the models asks about, which has no window.
+    pub besides: Vec<(usize, usize)>,
 }
 
 impl Plan {
@@ -130,6 +128,7 @@ impl Plan {
     pub fn new(models: &[Model], besides: &[Predicate], streams: &Streams) -> Plan {
         let mut builder = Builder { plan: Plan::default(), streams, node_places: BTreeMap::new() };
         builder.streams_of(models, besides);
+        builder.plan.besides = besides.iter().map(|predicate| builder.predicate(predicate)).collect();
         for model in models {
             let planned = builder.model(model);
             builder.plan.models.push(planned);
@@ -189,21 +188,16 @@ impl Plan {
     /// The most days before an as-of day that an event of this concept can lie and still change something; `i32::MAX`
     /// where it may lie any time before.
     pub fn reach_days(&self, concept: &Concept) -> i32 {
-        let stream = concept.stream as usize;
-        let mut unused = concept.mask.clone();
-        let mut reach = 0;
-        for planned in self.measures.iter().filter(|planned| planned.stream == stream) {
-            for predicate in [planned.predicate, planned.second_predicate] {
-                if has_bit(&concept.mask, predicate) {
-                    clear_bit(&mut unused, predicate);
-                    reach = reach.max(planned.reach_days());
-                }
-            }
+        let meets =
+            |stream: usize, predicate: usize| stream == concept.stream as usize && has_bit(&concept.mask, predicate);
+        let is_besides = self.besides.iter().any(|(stream, predicate)| meets(*stream, *predicate));
+        if is_besides || self.anchors.iter().any(|anchor| meets(anchor.stream, anchor.predicate)) {
+            return i32::MAX;
         }
-        let anchors = self.anchors.iter().filter(|anchor| anchor.stream == stream);
-        let is_anchor = anchors.into_iter().any(|anchor| has_bit(&concept.mask, anchor.predicate));
-        // A predicate that no measure uses is there for something else, which has no window.
-        if is_anchor || unused.iter().any(|word| *word != 0) { i32::MAX } else { reach }
+        let of = |planned: &&PlannedMeasure| {
+            meets(planned.stream, planned.predicate) || meets(planned.stream, planned.second_predicate)
+        };
+        self.measures.iter().filter(of).map(PlannedMeasure::reach_days).max().unwrap_or(0)
     }
 
     /// Which of a stream's told-apart codes belongs to a field.
