@@ -128,8 +128,16 @@ const MOVED: usize = 3;
 
 /// The terms whose parts moved the most since then, in words, the furthest first; ties in the model's order.
 pub fn moved(model: &Model, then: &[(String, Nano)], now: &[Nano]) -> String {
-    let part_then = |name: &str| then.iter().find(|(term, _)| term == name).map_or(0, |(_, part)| part.0);
-    let moves = model.terms.iter().zip(now).map(|(term, part)| (term, part.0 - part_then(&term.name)));
+    let mut parts_then = vec![0; model.terms.len()];
+    let mut next = 0;
+    for (name, part) in then {
+        // They stand in the order of the model's terms, unless another version of it wrote them.
+        let mut places = (next..model.terms.len()).chain(0..next);
+        if let Some(place) = places.find(|&place| model.terms[place].name == *name) {
+            (parts_then[place], next) = (part.0, place + 1);
+        }
+    }
+    let moves = model.terms.iter().zip(now).zip(parts_then).map(|((term, part), then)| (term, part.0 - then));
     let mut moves: Vec<_> = moves.filter(|(_, by)| *by != 0).collect();
     moves.sort_by_key(|(_, by)| std::cmp::Reverse(by.unsigned_abs()));
     let words = moves.into_iter().take(MOVED).map(|(term, by)| {

@@ -4,6 +4,7 @@
 //! allocation, and `slow` gives the same answers by one plain loop over rows that were never classified: the meaning
 //! of the language, for tests. Nothing here reads a file or knows a score.
 
+mod alone;
 pub mod evaluate;
 pub mod plan;
 pub mod rehospitalisation;

@@ -106,6 +106,11 @@ impl<'a> Dates<'a> {
         Ok(Dates { prepared, loaded, days, admissions, operations, anchors })
     }
 
+    /// The events that measures can count back from.
+    pub(super) fn anchors(&self) -> &Picked {
+        &self.anchors
+    }
+
     /// Scores everybody at the as-of day with this number, and ranks them.
     ///
     /// # Errors

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
-use super::RunTables;
 use super::last::{LastLists, cohort_file, parts_in_words};
+use super::parts::OfModel;
 use super::write::{AtDate, sha256_of};
 use crate::cohort::change::{Covered, Left, Now, Then, held_since, left, moved};
 use crate::cohort::columns::{Published, PublishedColumn, Values};
@@ -17,7 +17,6 @@ use crate::cohort::{Cohort, Place, Placed};
 use crate::ingest::Slices;
 use crate::measure::OnSpine;
 use crate::measure::evaluate::{Evaluator, Scratch};
-use crate::measure::plan::Operations;
 use crate::model::{Kind, Model};
 use crate::number::Nano;
 use crate::output::OutputFile;
@@ -50,11 +49,10 @@ impl AtDate<'_> {
         if self.prepared.cohorts.is_empty() {
             return Ok(lists);
         }
-        let operations = self.operations();
         for cohort in &self.prepared.cohorts {
             let mut list = OneList::new(self, cohort, &published)?;
             list.place()?;
-            list.take_apart(&operations)?;
+            list.take_apart()?;
             list.write(&mut lists)?;
             let on_list = |place: &Place| Some(i64::from(*place == Place::OnList));
             let places = list.placed.places.iter().map(on_list).collect();
@@ -62,12 +60,6 @@ impl AtDate<'_> {
         }
         lists.files.push(OutputFile::new("lists/index.csv", index(&lists.index)?));
         Ok(lists)
-    }
-
-    fn operations(&self) -> Operations {
-        let ratios = self.scored.providers.iter().map(|(code, provider)| (code.clone(), provider.ratio())).collect();
-        let tables = RunTables { library: &self.prepared.library, ratios };
-        self.loaded.plan.operations(&self.loaded.linked.concepts, &self.prepared.library, &tables)
     }
 }
 
@@ -184,8 +176,9 @@ impl<'a, 'p> OneList<'a, 'p> {
     ///
     /// # Errors
     /// Timelines on disk that cannot be read.
-    fn take_apart(&mut self, operations: &Operations) -> Result<()> {
-        let evaluator = Evaluator::new(&self.at.loaded.plan, operations);
+    fn take_apart(&mut self) -> Result<()> {
+        let OfModel { plan, operations } = self.at.parts.of(self.number);
+        let evaluator = Evaluator::new(plan, operations);
         let rows: Vec<u32> = self.placed.list.iter().chain(&self.placed.below).copied().collect();
         let slices = self.at.loaded.linked.slices_of(rows.iter().map(|&row| self.published.people[row as usize]))?;
         let room = || (evaluator.scratch(), vec![Nano::ZERO; self.model.terms.len()]);
@@ -215,10 +208,10 @@ impl<'a, 'p> OneList<'a, 'p> {
         if scores.models[self.number].linear_predictors[person as usize].is_err() {
             return false;
         }
-        let loaded = self.at.loaded;
-        let attributes = OnSpine { spine: &loaded.people.spine, person };
-        evaluator.evaluate(slices.of(person), &attributes, scores.as_of, scratch);
-        let terms = &loaded.plan.models[self.number].terms;
+        let attributes = OnSpine { spine: &self.at.loaded.people.spine, person };
+        let anchors = self.at.anchors.of(person);
+        evaluator.evaluate_anchored(slices.of(person), anchors, &attributes, scores.as_of, scratch);
+        let terms = &evaluator.plan.models[0].terms;
         sum_of(self.model, 0..self.model.terms.len(), |place| scratch.values[terms[place]], into).is_ok()
     }
 

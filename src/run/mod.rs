@@ -12,6 +12,7 @@ mod gates;
 mod last;
 mod lists;
 mod memory;
+mod parts;
 mod past;
 mod prepare;
 mod read;
@@ -41,6 +42,7 @@ use crate::output::publish::{Folder, Stage, clear_stopped, publish, shards_folde
 use gates::{Gatekeeper, breaches_in_words, count, ended_in_words, let_through, let_through_in_words, not_needed};
 use last::LastLists;
 use memory::Bounds;
+use parts::ScoreParts;
 use past::Past;
 use read::{binary_sha256, hash_inputs, load_within, source_quality};
 use recipients::check_recipients;
@@ -209,6 +211,7 @@ fn make(
     clock.stage("look over all dates", 0);
     let days: Vec<Day> = stages.iter().map(|(as_of, _)| *as_of).collect();
     let mut at_dates = Dates::new(prepared, &loaded, &days).map_err(Failure::Output)?;
+    let mut parts = ScoreParts::new(prepared, &loaded);
     for (number, (as_of, stage)) in stages.iter().enumerate() {
         clock.stage(&format!("score {as_of}"), loaded.people.spine.people() as u64);
         let scored = at_dates.score(number, advance).map_err(Failure::Output)?;
@@ -227,6 +230,7 @@ fn make(
             clock.stage(&format!("write {as_of}"), 0);
             let lists_then = prepared.last_lists(*as_of, before.take()).map_err(Failure::Output)?;
             decides.last_lists = lists_then.as_ref().map(|last| last.line.clone());
+            parts.look_up(&scored.tables(prepared));
             let gates: Vec<&Judged> = judged.iter().chain(&judged_at[judged_at.len() - 1].1).collect();
             let at = AtDate {
                 prepared,
@@ -235,6 +239,8 @@ fn make(
                 counted: &counted,
                 gates: &gates,
                 past: &past,
+                parts: &parts,
+                anchors: at_dates.anchors(),
                 last: lists_then.as_ref(),
             };
             let (report, written) = at.write(stage, &decides, &sources)?;

@@ -8,9 +8,10 @@ use rayon::prelude::*;
 
 use super::last::LastLists;
 use super::memory::peak_bytes;
+use super::parts::ScoreParts;
 use super::past::Past;
 use super::read::counted;
-use super::{Clock, DateReport, Failure, Loaded, People, Prepared, Scored};
+use super::{Clock, DateReport, Failure, Loaded, People, Prepared, RunTables, Scored};
 use crate::cohort::columns::{Published, published_columns};
 use crate::day::Day;
 use crate::gate::Judged;
@@ -25,6 +26,7 @@ use crate::output::{OutputFile, tables};
 use crate::person::Standing;
 use crate::score::fidelity::Grade;
 use crate::score::people::{ModelScores, Reason};
+use crate::timeline::Picked;
 
 pub(super) fn timings_json(clock: &Clock, as_of: Day) -> OutputFile {
     let stages: Vec<_> = clock
@@ -49,11 +51,20 @@ pub(super) struct AtDate<'a> {
     pub counted: &'a Counted,
     pub gates: &'a [&'a Judged],
     pub past: &'a Past<'a>,
+    pub parts: &'a ScoreParts,
+    /// The events that measures can count back from.
+    pub anchors: &'a Picked,
     /// What the lists are compared with.
     pub last: Option<&'a LastLists>,
 }
 
 impl Scored {
+    /// The tables of the day.
+    pub(super) fn tables<'p>(&self, prepared: &'p Prepared) -> RunTables<'p> {
+        let ratios = self.providers.iter().map(|(code, provider)| (code.clone(), provider.ratio())).collect();
+        RunTables { library: &prepared.library, ratios }
+    }
+
     /// The columns that are published of the day.
     pub(super) fn published<'a>(&'a self, prepared: &'a Prepared, people: &'a People) -> Published<'a> {
         let People { spine, practices, .. } = people;

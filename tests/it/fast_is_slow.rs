@@ -17,6 +17,7 @@ use riskstrat::measure::rehospitalisation;
 use riskstrat::measure::slow::{Slow, SlowEvent};
 use riskstrat::model::library::Library;
 use riskstrat::model::{Model, Predicate, Sex};
+use riskstrat::number::Micro;
 use riskstrat::timeline::{Dealt, Row, Timelines};
 
 use crate::models::{LibraryTables, library, model, streams};
@@ -217,6 +218,11 @@ fn the_fast_and_the_slow_engine_agree_on_random_people_and_every_shipped_model()
     let slow = Slow { library: &library, streams: &streams, tables: &tables };
     let reaches: Vec<i32> = concepts.iter().map(|concept| plan.reach_days(concept)).collect();
     let can_anchor = operations.can_anchor();
+    let alone: Vec<Plan> = (0..models.len()).map(|number| plan.alone(number)).collect();
+    let operations_alone: Vec<_> =
+        alone.iter().map(|plan| plan.operations(&concepts, &library, &LibraryTables(&library))).collect();
+    let alone: Vec<_> = alone.iter().zip(&operations_alone).map(|(plan, of)| Evaluator::new(plan, of)).collect();
+    let mut scratches: Vec<_> = alone.iter().map(Evaluator::scratch).collect();
     let (mut not_zero, mut passed_over) = (0, 0);
     for day in [as_of, Day(as_of.0 - 1), Day(as_of.0 + 30), Day(as_of.0 - 400)] {
         for (person, attributes) in persons.iter().enumerate() {
@@ -241,6 +247,15 @@ fn the_fast_and_the_slow_engine_agree_on_random_people_and_every_shipped_model()
             evaluator.evaluate_anchored(&kept, &anchors, attributes, day, &mut scratch);
             let differs = scratch.values.iter().zip(&expected).position(|(kept, all)| kept != all);
             assert_eq!(differs.map(|node| &plan.nodes[node]), None, "person {person}, {day}");
+            // A model's terms are the same where nothing else is worked out.
+            for (number, (evaluator, scratch)) in alone.iter().zip(&mut scratches).enumerate() {
+                evaluator.evaluate_anchored(&kept, &anchors, attributes, day, scratch);
+                let values = |plan: &Plan, of: &[Micro], model: usize| -> Vec<Micro> {
+                    plan.models[model].terms.iter().map(|&node| of[node]).collect()
+                };
+                let together = values(&plan, &expected, number);
+                assert_eq!(values(evaluator.plan, &scratch.values, 0), together, "model {number}, person {person}");
+            }
             passed_over += all.len() - kept.len();
         }
     }
