@@ -44,10 +44,9 @@ pub enum Source<'a> {
     Text(Box<dyn Fn(u32) -> Option<&'a str> + Send + Sync + 'a>),
     /// Words of which there are few, and the place of each person's among them: [`WordColumn::MISSING`] for none.
     Words(Vec<&'a str>, Fill<'a, u32>),
-    /// [`NO_NUMBER`] where there is none.
-    Whole(Fill<'a, i64>),
-    /// A whole number, [`NO_NUMBER`] where there is none, and the decimal that it stands for.
-    Decimal(Fill<'a, i64>, Box<dyn Fn(i64) -> f64 + Send + Sync + 'a>),
+    Whole(Numbers<'a>),
+    /// A whole number and the decimal that it stands for.
+    Decimal(Numbers<'a>, Box<dyn Fn(i64) -> f64 + Send + Sync + 'a>),
     /// Laid out already.
     Made(Values),
 }
@@ -55,8 +54,19 @@ pub enum Source<'a> {
 /// Adds something for each of these people.
 pub type Fill<'a, T> = Box<dyn Fn(&[u32], &mut Vec<T>) + Send + Sync + 'a>;
 
+/// Whole numbers, as narrow as they come: most of what is written of people is counts and flags.
+pub enum Numbers<'a> {
+    /// [`NO_NUMBER`] where there is none.
+    Wide(Fill<'a, i64>),
+    /// [`NO_NARROW`] where there is none.
+    Narrow(Fill<'a, i32>),
+}
+
 /// What stands for no number.
 pub const NO_NUMBER: i64 = i64::MIN;
+
+/// What stands for no number that is kept in 32 bits.
+pub const NO_NARROW: i32 = i32::MIN;
 
 /// The people who are published, and their columns.
 #[derive(Clone)]
@@ -124,23 +134,31 @@ impl Source<'_> {
             Source::Made(values) => values.picked(people),
             Source::Text(text) => Values::Text(people.iter().map(|&p| text(p).map(str::to_owned)).collect()),
             Source::Words(words, fill) => Values::Words(WordColumn::of_places(words, filled(fill, people))),
-            Source::Whole(fill) => Values::Whole(filled(fill, people).into_iter().map(known).collect()),
-            Source::Decimal(fill, decimal) => {
-                Values::Decimal(filled(fill, people).into_iter().map(|number| known(number).map(decimal)).collect())
+            Source::Whole(numbers) => Values::Whole(numbers.known(people, |number| number)),
+            Source::Decimal(numbers, decimal) => Values::Decimal(numbers.known(people, decimal)),
+        }
+    }
+}
+
+impl Numbers<'_> {
+    fn known<T>(&self, people: &[u32], value: impl Fn(i64) -> T) -> Vec<Option<T>> {
+        match self {
+            Numbers::Wide(fill) => {
+                filled(fill, people).into_iter().map(|number| (number != NO_NUMBER).then(|| value(number))).collect()
+            }
+            Numbers::Narrow(fill) => {
+                let known = |number: i32| (number != NO_NARROW).then(|| value(number.into()));
+                filled(fill, people).into_iter().map(known).collect()
             }
         }
     }
 }
 
 /// What a column holds of these people.
-pub fn filled<T>(fill: &Fill<T>, people: &[u32]) -> Vec<T> {
+fn filled<T>(fill: &Fill<T>, people: &[u32]) -> Vec<T> {
     let mut out = Vec::with_capacity(people.len());
     fill(people, &mut out);
     out
-}
-
-fn known(number: i64) -> Option<i64> {
-    (number != NO_NUMBER).then_some(number)
 }
 
 /// As many places as there are people; [`WordColumn::MISSING`] for none.
@@ -164,19 +182,14 @@ impl<'a> Making<'a> {
         PublishedColumn::new(name, Source::Words(words, fill(place)))
     }
 
-    fn whole(self, name: &str, value: impl Fn(u32) -> Option<i64> + Send + Sync + 'a) -> PublishedColumn<'a> {
-        PublishedColumn::new(name, Source::Whole(fill(move |person| value(person).unwrap_or(NO_NUMBER))))
+    /// [`NO_NARROW`] where there is none.
+    fn whole(self, name: &str, value: impl Fn(u32) -> i32 + Send + Sync + 'a) -> PublishedColumn<'a> {
+        PublishedColumn::new(name, Source::Whole(Numbers::Narrow(fill(value))))
     }
 
-    /// `number` is what `decimal` makes a decimal of.
-    fn decimal(
-        self,
-        name: &str,
-        number: impl Fn(u32) -> Option<i64> + Send + Sync + 'a,
-        decimal: impl Fn(i64) -> f64 + Send + Sync + 'a,
-    ) -> PublishedColumn<'a> {
-        let number = move |person| number(person).unwrap_or(NO_NUMBER);
-        PublishedColumn::new(name, Source::Decimal(fill(number), Box::new(decimal)))
+    /// Numbers that are kept in thousandths.
+    fn thousandths(self, name: &str, value: impl Fn(u32) -> i32 + Send + Sync + 'a) -> PublishedColumn<'a> {
+        PublishedColumn::new(name, Source::Decimal(Numbers::Narrow(fill(value)), Box::new(from_thousandths)))
     }
 
     fn practice_number(self, person: u32) -> Option<u32> {
@@ -216,11 +229,11 @@ impl<'a> Making<'a> {
             columns.push(self.words(name, all(words), move |person| Some(words.places[person as usize])));
         }
         let month = self.scores.as_of.month();
-        columns.push(
-            self.whole("age_years", move |person| Some(spine.births[person as usize]?.age_years_in(month).into())),
-        );
+        columns.push(self.whole("age_years", move |person| {
+            spine.births[person as usize].map_or(NO_NARROW, |birth| birth.age_years_in(month))
+        }));
         for (name, numbers) in &spine.numbers {
-            columns.push(self.decimal(name, move |person| thousandths(numbers[person as usize]), from_thousandths));
+            columns.push(self.thousandths(name, move |person| numbers[person as usize]));
         }
         if let Some(deciles) = spine.numbers.get(DECILE) {
             columns.push(self.whole("deprivation_fifth", move |person| fifth(deciles[person as usize])));
@@ -231,44 +244,47 @@ impl<'a> Making<'a> {
     fn facts(self, number: usize, model: &'a Model) -> Vec<PublishedColumn<'a>> {
         let terms = model.terms.iter().zip(&self.scores.models[number].facts).zip(model.whole_terms());
         let column = move |((term, facts), is_whole): ((&'a Term, &'a Vec<i32>), bool)| match is_whole {
-            true => self.whole(&term.name, move |person| Some(thousandths(facts[person as usize])? / 1_000)),
-            false => self.decimal(&term.name, move |person| thousandths(facts[person as usize]), from_thousandths),
+            true => self.whole(&term.name, move |person| whole(facts[person as usize])),
+            false => self.thousandths(&term.name, move |person| facts[person as usize]),
         };
         terms.map(column).collect()
     }
 
     fn scores(self, number: usize, model: &'a Model, strata: &'a Strata) -> Vec<PublishedColumn<'a>> {
         let of = &self.scores.models[number];
-        let lp = move |person: u32| of.linear_predictors[person as usize].ok().map(|lp| lp.0);
+        let lp = move |person: u32| of.linear_predictors[person as usize].map_or(NO_NUMBER, |lp| lp.0);
         let name = |suffix: &str| format!("{}{suffix}", model.id);
-        let unavailable = move |person: u32| {
-            lp(person)?;
-            Some(self.availability.unavailable(number, self.practice_number(person)?))
-        };
-        let grades = Grade::ALL.map(Grade::name).to_vec();
-        let grade_of = move |practice: usize| {
-            let unavailable = self.availability.unavailable(number, practice as u32);
-            Grade::of(unavailable.into(), model.terms.len()) as u32
-        };
-        let of_practice: Vec<u32> = (0..self.spine.practices.len()).map(grade_of).collect();
+        // Whoever has a score has a rank.
+        let rank = move |person: u32| strata.ranks[person as usize];
+        let practices = 0..self.spine.practices.len() as u32;
+        let unavailable: Vec<i32> =
+            practices.map(|practice| self.availability.unavailable(number, practice).into()).collect();
+        let grade = |unavailable: &i32| Grade::of(*unavailable as usize, model.terms.len()) as u32;
+        let grade_of: Vec<u32> = unavailable.iter().map(grade).collect();
+        let practice = move |person: u32| Some(self.practice_number(person)? as usize);
+        let published = move |lp| published(model, Nano(lp));
         let mut columns = vec![
-            self.decimal(&name(""), lp, move |lp| published(model, Nano(lp))),
-            self.whole(&name("_linear_predictor"), lp),
-            self.whole(&name("_rank"), move |person| strata.ranks[person as usize].map(i64::from)),
+            PublishedColumn::new(&name(""), Source::Decimal(Numbers::Wide(fill(lp)), Box::new(published))),
+            PublishedColumn::new(&name("_linear_predictor"), Source::Whole(Numbers::Wide(fill(lp)))),
+            self.whole(&name("_rank"), move |person| rank(person).map_or(NO_NARROW, |rank| rank as i32)),
         ];
         if !model.bands.names().is_empty() {
             columns.push(self.words(&name("_band"), model.bands.names(), move |person| {
                 strata.bands[person as usize].map(u32::from)
             }));
         }
+        let grades = Grade::ALL.map(Grade::name).to_vec();
         columns.push(self.words(&name("_fidelity"), grades, move |person| {
-            lp(person)?;
-            Some(of_practice[self.practice_number(person)? as usize])
+            rank(person)?;
+            Some(grade_of[practice(person)?])
         }));
         columns.push(self.whole(&name("_terms_observed"), move |person| {
-            unavailable(person).map(|_| of.observed[person as usize].into())
+            rank(person).map_or(NO_NARROW, |_| of.observed[person as usize].into())
         }));
-        columns.push(self.whole(&name("_terms_unavailable"), move |person| unavailable(person).map(i64::from)));
+        columns.push(self.whole(&name("_terms_unavailable"), move |person| {
+            let of = rank(person).and_then(|_| Some(unavailable[practice(person)?]));
+            of.unwrap_or(NO_NARROW)
+        }));
         columns
     }
 }
@@ -276,15 +292,15 @@ impl<'a> Making<'a> {
 /// The register's number that fifths are made of: 1 is the most deprived tenth of areas.
 const DECILE: &str = "imd_decile";
 
-/// The fifth of a tenth, both from the most deprived on; `None` for what is no tenth.
-fn fifth(thousandths: i32) -> Option<i64> {
-    let decile = i64::from(thousandths) / 1_000;
-    (thousandths % 1_000 == 0 && (1..=10).contains(&decile)).then(|| (decile + 1) / 2)
+/// The fifth of a tenth, both from the most deprived on; [`NO_NARROW`] for what is no tenth.
+fn fifth(thousandths: i32) -> i32 {
+    let decile = thousandths / 1_000;
+    if thousandths % 1_000 == 0 && (1..=10).contains(&decile) { (decile + 1) / 2 } else { NO_NARROW }
 }
 
-/// A number that is kept in thousandths; `i32::MIN` is missing.
-fn thousandths(number: i32) -> Option<i64> {
-    (number != i32::MIN).then_some(number.into())
+/// A whole number that is kept in thousandths.
+fn whole(thousandths: i32) -> i32 {
+    if thousandths == NO_NARROW { NO_NARROW } else { thousandths / 1_000 }
 }
 
 fn from_thousandths(number: i64) -> f64 {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::columns::{Fill, NO_NUMBER, PublishedColumn, Source, fill};
+use super::columns::{NO_NUMBER, Numbers, PublishedColumn, Source, fill};
 
 /// Billionths in a published score of 1.
 pub const BILLION: i64 = 1_000_000_000;
@@ -53,14 +53,14 @@ pub fn columns<'a>(model: &str, is_probability: bool, by_month: Vec<Scores>) -> 
     let months = by_month.len() - 1;
     let point = if is_probability { BILLION / 100 } else { BILLION };
     let by_month = Arc::new(by_month);
-    let number = |column: fn(&[i64], usize) -> Option<i64>, month: usize| -> Fill<'a, i64> {
+    let number = |column: fn(&[i64], usize) -> Option<i64>, month: usize| -> Numbers<'a> {
         let by_month = Arc::clone(&by_month);
-        fill(move |person| {
+        Numbers::Wide(fill(move |person| {
             let mut path = [NO_NUMBER; MOST_MONTHS + 1];
             let path = &mut path[..=month];
             path.iter_mut().zip(by_month.iter()).for_each(|(score, scores)| *score = scores[person as usize]);
             column(path, month).unwrap_or(NO_NUMBER)
-        })
+        }))
     };
     // One division of whole numbers each, so that a difference of 15 points is 15 and not nearly 15.
     let over = |whole: i64| move |number: i64| number as f64 / whole as f64;

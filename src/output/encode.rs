@@ -5,30 +5,38 @@
 //! hash each string again. Numbers that are nearly all different are written as the differences between neighbours,
 //! in as many bits as those need. Readers see plain text, whole numbers and decimals.
 
+use std::hash::{BuildHasher, Hasher};
+
 use anyhow::Result;
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, Type, ZstdLevel};
-use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::page::{CompressedPage, Page, PageWriteSpec, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
+/// What a column holds: a value, or what stands for none.
+pub trait Held: Copy + PartialEq {
+    const NONE: Self;
+}
+
+/// Places in a dictionary.
+impl Held for u32 {
+    const NONE: u32 = MISSING;
+}
+
+impl Held for i32 {
+    const NONE: i32 = i32::MIN;
+}
+
+impl Held for i64 {
+    const NONE: i64 = i64::MIN;
+}
+
 /// A place that stands for no value.
 pub const MISSING: u32 = u32::MAX;
-
-/// The values of one column in one row group.
-pub enum Values {
-    /// Places in a dictionary, which is in Parquet's plain form; [`MISSING`] for no value.
-    Places { places: Vec<u32>, dictionary: Dictionary },
-    /// Whole numbers; those for which `missing` stands are none.
-    Whole { numbers: Vec<i64>, missing: i64 },
-    /// Decimals that are nearly all different, and whether each row has one.
-    Decimal { numbers: Vec<f64>, has_value: Vec<bool> },
-    /// Texts in Parquet's plain form, and whether each row has one.
-    Text { bytes: Vec<u8>, has_value: Vec<bool> },
-}
 
 /// The distinct values of a column chunk, in Parquet's plain form.
 #[derive(Default)]
@@ -44,6 +52,11 @@ impl Dictionary {
             dictionary.push_text(text);
         }
         dictionary
+    }
+
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries = 0;
     }
 
     pub fn push_text(&mut self, text: &str) -> u32 {
@@ -90,53 +103,218 @@ pub struct Encoder {
     zstd: zstd::bulk::Compressor<'static>,
     page: Vec<u8>,
     packed: Vec<u8>,
+    packed_dictionary: Vec<u8>,
+    dictionary: Dictionary,
     known: Vec<u32>,
+    known_numbers: Vec<i64>,
     places: Vec<u32>,
+    seen: Box<Seen>,
+    met: Met,
+}
+
+/// By distance from the lowest number: whether it was seen, and then its place in the dictionary; the last one stands
+/// for what lies further away, and for no number.
+type Seen = [u32; CLOSE as usize + 1];
+
+/// The places of numbers that were met; a table that is only asked, never walked.
+pub type Met = hashbrown::HashMap<u64, u32, Spread>;
+
+/// Spreads whole numbers over a table by one multiplication: they come from this run, and nobody chooses them.
+#[derive(Clone, Copy, Default)]
+pub struct Spread(u64);
+
+impl BuildHasher for Spread {
+    type Hasher = Spread;
+
+    fn build_hasher(&self) -> Spread {
+        Spread(0)
+    }
+}
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let product = u128::from(self.0 ^ number) * 0x9E37_79B9_7F4A_7C15;
+        self.0 = product as u64 ^ (product >> u64::BITS) as u64;
+    }
 }
 
 /// The smallest level: the files are read once or twice, and written every night.
 const LEVEL: i32 = 1;
 
+/// Decimals of which there are more than this in a row group are not worth a dictionary.
+const DISTINCT: u32 = 1 << 12;
+
 impl Encoder {
     pub fn new() -> Encoder {
-        let zstd = zstd::bulk::Compressor::new(LEVEL).expect("the level is in range");
-        Encoder { zstd, page: Vec::new(), packed: Vec::new(), known: Vec::new(), places: Vec::new() }
-    }
-
-    /// The chunk of one column in one row group.
-    pub fn chunk(&mut self, column: &ColumnDescPtr, values: &Values) -> Result<Chunk> {
-        match values {
-            Values::Places { places, dictionary } => self.places(column, places, dictionary),
-            Values::Whole { numbers, missing } => self.whole(column, numbers, *missing),
-            Values::Text { bytes, has_value } => {
-                let mut page = self.page(column, has_value.len(), Encoding::PLAIN, |row| has_value[row]);
-                page.bytes.extend_from_slice(bytes);
-                self.write(column, None, page, None)
-            }
-            Values::Decimal { numbers, has_value } => {
-                let mut page = self.page(column, has_value.len(), Encoding::PLAIN, |row| has_value[row]);
-                page.bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
-                self.write(column, None, page, None)
-            }
+        Encoder {
+            zstd: zstd::bulk::Compressor::new(LEVEL).expect("the level is in range"),
+            page: Vec::new(),
+            packed: Vec::new(),
+            packed_dictionary: Vec::new(),
+            dictionary: Dictionary::default(),
+            known: Vec::new(),
+            known_numbers: Vec::new(),
+            places: Vec::new(),
+            seen: Box::new([0; CLOSE as usize + 1]),
+            met: Met::default(),
         }
     }
 
-    /// A page that begins with which rows have a value.
-    fn page(
-        &mut self,
-        column: &ColumnDescPtr,
-        rows: usize,
-        encoding: Encoding,
-        has_value: impl Fn(usize) -> bool,
-    ) -> DataPage {
-        let mut bytes = std::mem::take(&mut self.page);
-        bytes.clear();
-        let nulls = push_levels(&mut bytes, column, rows, has_value);
-        DataPage { bytes, encoding, rows, nulls }
+    /// A chunk of places in a dictionary, which is in Parquet's plain form; [`MISSING`] for no value.
+    pub fn places(&mut self, column: &ColumnDescPtr, places: &[u32], dictionary: &Dictionary) -> Result<Chunk> {
+        let page = self.page(column, places, Encoding::RLE_DICTIONARY);
+        self.packed_places(column, page, places, dictionary)
     }
 
-    fn places(&mut self, column: &ColumnDescPtr, places: &[u32], dictionary: &Dictionary) -> Result<Chunk> {
-        let mut page = self.page(column, places.len(), Encoding::RLE_DICTIONARY, |row| places[row] != MISSING);
+    /// A chunk of texts.
+    pub fn texts<'t>(
+        &mut self,
+        column: &ColumnDescPtr,
+        texts: impl Iterator<Item = Option<&'t str>> + Clone,
+    ) -> Result<Chunk> {
+        let mut page = self.page_of_some(column, texts.clone().map(|text| text.is_some()));
+        texts.flatten().for_each(|text| push_text(&mut page.bytes, text));
+        self.write(column, None, page, None)
+    }
+
+    /// A chunk of decimals, each as it is.
+    pub fn floats(
+        &mut self,
+        column: &ColumnDescPtr,
+        numbers: impl Iterator<Item = Option<f64>> + Clone,
+    ) -> Result<Chunk> {
+        let mut page = self.page_of_some(column, numbers.clone().map(|number| number.is_some()));
+        page.bytes.extend(numbers.flatten().flat_map(f64::to_le_bytes));
+        self.write(column, None, page, None)
+    }
+
+    /// A chunk of decimals that are made of whole numbers: a dictionary where they are few, in the order in which they
+    /// come.
+    pub fn decimals<N: Held + Into<i64>>(
+        &mut self,
+        column: &ColumnDescPtr,
+        numbers: &[N],
+        decimal: &dyn Fn(i64) -> f64,
+    ) -> Result<Chunk> {
+        let mut page = self.page(column, numbers, Encoding::RLE_DICTIONARY);
+        if self.few(numbers, decimal) {
+            let (places, dictionary) = (std::mem::take(&mut self.places), std::mem::take(&mut self.dictionary));
+            let chunk = self.packed_places(column, page, &places, &dictionary);
+            (self.places, self.dictionary) = (places, dictionary);
+            return chunk;
+        }
+        page.encoding = Encoding::PLAIN;
+        let known = numbers.iter().filter(|number| **number != N::NONE);
+        page.bytes.extend(known.flat_map(|&number| decimal(number.into()).to_le_bytes()));
+        self.write(column, None, page, None)
+    }
+
+    /// Fills places and dictionary; whether the decimals are few enough for one.
+    fn few<N: Held + Into<i64>>(&mut self, numbers: &[N], decimal: &dyn Fn(i64) -> f64) -> bool {
+        let Encoder { places, dictionary, met, .. } = self;
+        places.clear();
+        dictionary.clear();
+        met.clear();
+        let mut last = (N::NONE, MISSING);
+        for &number in numbers {
+            if number != last.0 && number != N::NONE {
+                let place = *met.entry(number.into() as u64).or_insert(dictionary.entries);
+                if place == dictionary.entries {
+                    dictionary.push_number(decimal(number.into()).to_le_bytes());
+                    if dictionary.entries > DISTINCT {
+                        return false;
+                    }
+                }
+                last = (number, place);
+            }
+            places.push(if number == N::NONE { MISSING } else { last.1 });
+        }
+        true
+    }
+
+    /// A chunk of whole numbers: a dictionary in order where they lie close together, else differences.
+    pub fn whole<N: Held + Into<i64>>(&mut self, column: &ColumnDescPtr, numbers: &[N]) -> Result<Chunk> {
+        let mut page = self.page(column, numbers, Encoding::RLE_DICTIONARY);
+        // Most columns are counts and flags, for which nobody has to look for the lowest first.
+        if mark(&mut self.seen, numbers, 0, page.nulls) {
+            return self.close(column, page, numbers, 0);
+        }
+        let known = numbers.iter().filter(|number| **number != N::NONE).map(|&number| number.into());
+        let (lowest, highest) = known.fold((i64::MAX, i64::MIN), |(low, high), n: i64| (low.min(n), high.max(n)));
+        let is_close = highest.checked_sub(lowest).is_some_and(|span| (0..CLOSE).contains(&span));
+        if is_close && mark(&mut self.seen, numbers, lowest, page.nulls) {
+            return self.close(column, page, numbers, lowest);
+        }
+        page.encoding = Encoding::DELTA_BINARY_PACKED;
+        match page.nulls {
+            0 => push_differences(&mut page.bytes, numbers),
+            _ => {
+                let known = numbers.iter().filter(|number| **number != N::NONE).map(|&number| number.into());
+                self.known_numbers.clear();
+                self.known_numbers.extend(known);
+                push_differences(&mut page.bytes, &self.known_numbers);
+            }
+        }
+        let bounds = (lowest <= highest).then_some((lowest, highest));
+        self.write(column, None, page, bounds)
+    }
+
+    /// A chunk of numbers that were marked as close to the lowest.
+    fn close<N: Held + Into<i64>>(
+        &mut self,
+        column: &ColumnDescPtr,
+        page: DataPage,
+        numbers: &[N],
+        lowest: i64,
+    ) -> Result<Chunk> {
+        let (mut places, mut dictionary) = (std::mem::take(&mut self.places), std::mem::take(&mut self.dictionary));
+        places.clear();
+        dictionary.clear();
+        let (elsewhere, close) = self.seen.split_last_mut().expect("it is not empty");
+        *elsewhere = MISSING;
+        for (seen, number) in close.iter_mut().zip(lowest..).filter(|(seen, _)| **seen != 0) {
+            *seen = dictionary.push_number(number.to_le_bytes());
+        }
+        let seen = &*self.seen;
+        places.extend(numbers.iter().map(|&number| seen[distance(number, lowest)]));
+        let chunk = self.packed_places(column, page, &places, &dictionary);
+        (self.places, self.dictionary) = (places, dictionary);
+        chunk
+    }
+
+    /// A page that begins with which rows have a value.
+    fn page<T: Held>(&mut self, column: &ColumnDescPtr, values: &[T], encoding: Encoding) -> DataPage {
+        let mut bytes = std::mem::take(&mut self.page);
+        bytes.clear();
+        let nulls = push_levels(&mut bytes, column, values);
+        DataPage { bytes, encoding, rows: values.len(), nulls }
+    }
+
+    /// The same for values that say themselves whether they are some.
+    fn page_of_some(&mut self, column: &ColumnDescPtr, has_value: impl Iterator<Item = bool>) -> DataPage {
+        let mut places = std::mem::take(&mut self.places);
+        places.clear();
+        places.extend(has_value.map(|is_some| if is_some { 0 } else { MISSING }));
+        let page = self.page(column, &places, Encoding::PLAIN);
+        self.places = places;
+        page
+    }
+
+    fn packed_places(
+        &mut self,
+        column: &ColumnDescPtr,
+        mut page: DataPage,
+        places: &[u32],
+        dictionary: &Dictionary,
+    ) -> Result<Chunk> {
         let width = bits_of(u64::from(dictionary.entries.saturating_sub(1))).max(1);
         page.bytes.push(width as u8);
         push_run_header(&mut page.bytes, places.len() - page.nulls);
@@ -147,32 +325,6 @@ impl Encoder {
         self.write(column, Some(dictionary), page, None)
     }
 
-    /// A dictionary where the numbers lie close together, else differences.
-    fn whole(&mut self, column: &ColumnDescPtr, numbers: &[i64], missing: i64) -> Result<Chunk> {
-        let known = || numbers.iter().copied().filter(|number| *number != missing);
-        let (lowest, highest) = known().fold((i64::MAX, i64::MIN), |(low, high), n| (low.min(n), high.max(n)));
-        let span = highest.checked_sub(lowest).filter(|span| (0..CLOSE).contains(span));
-        if let Some(span) = span {
-            let mut seen = vec![MISSING; span as usize + 1];
-            known().for_each(|number| seen[(number - lowest) as usize] = 0);
-            let mut dictionary = Dictionary::default();
-            for (place, seen) in seen.iter_mut().enumerate().filter(|(_, seen)| **seen == 0) {
-                *seen = dictionary.push_number((lowest + place as i64).to_le_bytes());
-            }
-            let place = |number: &i64| if *number == missing { MISSING } else { seen[(number - lowest) as usize] };
-            let mut places = std::mem::take(&mut self.places);
-            places.clear();
-            places.extend(numbers.iter().map(place));
-            let chunk = self.places(column, &places, &dictionary);
-            self.places = places;
-            return chunk;
-        }
-        let mut page = self.page(column, numbers.len(), Encoding::DELTA_BINARY_PACKED, |row| numbers[row] != missing);
-        push_differences(&mut page.bytes, known(), numbers.len() - page.nulls);
-        let bounds = (lowest <= highest).then_some((lowest, highest));
-        self.write(column, None, page, bounds)
-    }
-
     fn write(
         &mut self,
         column: &ColumnDescPtr,
@@ -180,42 +332,50 @@ impl Encoder {
         page: DataPage,
         bounds: Option<(i64, i64)>,
     ) -> Result<Chunk> {
-        let mut bytes = Vec::with_capacity(page.bytes.len() / 2 + 256);
-        let mut sink = TrackedWrite::new(&mut bytes);
-        let mut writer = SerializedPageWriter::new(&mut sink);
         // Numbers that differ in all their bits do not get shorter.
         let packs = dictionary.is_some() || column.physical_type() == Type::BYTE_ARRAY;
-        let (mut packed, mut unpacked, mut dictionary_offset, mut encodings) = (0, 0, None, vec![Encoding::RLE]);
+        let DataPage { bytes: plain, encoding, rows, nulls } = page;
+        let unpacked = plain.len();
+        let of_dictionary = match dictionary {
+            Some(dictionary) => self.packed(&dictionary.bytes, |encoder| &mut encoder.packed_dictionary)?,
+            None => Bytes::new(),
+        };
+        let of_page = match packs {
+            true => {
+                let packed = self.packed(&plain, |encoder| &mut encoder.packed)?;
+                self.page = plain;
+                packed
+            }
+            false => Bytes::from(plain),
+        };
+        let mut bytes = Vec::with_capacity(of_dictionary.len() + of_page.len() + HEADERS);
+        let mut sink = TrackedWrite::new(&mut bytes);
+        let mut writer = SerializedPageWriter::new(&mut sink);
+        let (mut before, mut encodings) = (PageWriteSpec::new(), vec![Encoding::RLE]);
         if let Some(dictionary) = dictionary {
-            let length = dictionary.bytes.len();
-            let buf = self.packed(&dictionary.bytes)?;
-            let (num_values, encoding) = (dictionary.entries, Encoding::PLAIN);
-            let page = Page::DictionaryPage { buf, num_values, encoding, is_sorted: false };
-            let spec = writer.write_page(CompressedPage::new(page, length))?;
-            (packed, unpacked) = (spec.compressed_size, spec.uncompressed_size);
-            dictionary_offset = Some(0);
+            let (num_values, buf) = (dictionary.entries, of_dictionary.clone());
+            let page = Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
+            before = writer.write_page(CompressedPage::new(page, dictionary.bytes.len()))?;
             encodings.push(Encoding::PLAIN);
         }
-        encodings.push(page.encoding);
-        let length = page.bytes.len();
-        let buf = match packs {
-            true => self.packed(&page.bytes)?,
-            false => Bytes::copy_from_slice(&page.bytes),
-        };
-        self.page = page.bytes;
+        encodings.push(encoding);
         let data = Page::DataPage {
-            buf,
-            num_values: page.rows as u32,
-            encoding: page.encoding,
+            buf: of_page.clone(),
+            num_values: rows as u32,
+            encoding,
             def_level_encoding: Encoding::RLE,
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        let data_page_offset = packed as i64;
-        let spec = writer.write_page(CompressedPage::new(data, length))?;
+        let spec = writer.write_page(CompressedPage::new(data, unpacked))?;
         writer.close()?;
         drop(sink);
-        let nulls = Some(page.nulls as u64);
+        // Nobody else holds them any more: the buffers come back as they were.
+        *(if packs { &mut self.packed } else { &mut self.page }) = Vec::from(of_page);
+        if dictionary.is_some() {
+            self.packed_dictionary = Vec::from(of_dictionary);
+        }
+        let nulls = Some(nulls as u64);
         let (lowest, highest) = bounds.unzip();
         let statistics = match column.physical_type() {
             Type::INT64 => Statistics::int64(lowest, highest, None, nulls, false),
@@ -229,16 +389,16 @@ impl Encoder {
                 Compression::UNCOMPRESSED
             })
             .set_encodings(encodings)
-            .set_num_values(page.rows as i64)
-            .set_total_compressed_size((packed + spec.compressed_size) as i64)
-            .set_total_uncompressed_size((unpacked + spec.uncompressed_size) as i64)
-            .set_data_page_offset(data_page_offset)
-            .set_dictionary_page_offset(dictionary_offset)
+            .set_num_values(rows as i64)
+            .set_total_compressed_size((before.compressed_size + spec.compressed_size) as i64)
+            .set_total_uncompressed_size((before.uncompressed_size + spec.uncompressed_size) as i64)
+            .set_data_page_offset(before.compressed_size as i64)
+            .set_dictionary_page_offset(dictionary.map(|_| 0))
             .set_statistics(statistics)
             .build()?;
         let closed = ColumnCloseResult {
             bytes_written: bytes.len() as u64,
-            rows_written: page.rows as u64,
+            rows_written: rows as u64,
             metadata,
             bloom_filter: None,
             column_index: None,
@@ -247,12 +407,42 @@ impl Encoder {
         Ok(Chunk { bytes: bytes.into(), closed })
     }
 
-    fn packed(&mut self, bytes: &[u8]) -> Result<Bytes> {
-        self.packed.clear();
-        self.packed.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
-        self.zstd.compress_to_buffer(bytes, &mut self.packed)?;
-        Ok(Bytes::copy_from_slice(&self.packed))
+    /// Bytes in their short form, in one of the buffers.
+    fn packed(&mut self, bytes: &[u8], buffer: fn(&mut Encoder) -> &mut Vec<u8>) -> Result<Bytes> {
+        let mut packed = std::mem::take(buffer(self));
+        packed.clear();
+        packed.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+        self.zstd.compress_to_buffer(bytes, &mut packed)?;
+        Ok(Bytes::from(packed))
     }
+}
+
+/// Room for the headers of a chunk's pages.
+const HEADERS: usize = 1 << 8;
+
+/// Marks the numbers that lie close above the lowest; whether all of them do, but for `nulls` that are none.
+fn mark<N: Held + Into<i64>>(seen: &mut Seen, numbers: &[N], lowest: i64, nulls: usize) -> bool {
+    seen.fill(0);
+    let mut elsewhere = 0;
+    for some in numbers.chunks(NUMBERS_AT_ONCE) {
+        for &number in some {
+            let distance = distance(number, lowest);
+            seen[distance] = 1;
+            elsewhere += usize::from(distance == CLOSE as usize);
+        }
+        if elsewhere > nulls {
+            return false;
+        }
+    }
+    true
+}
+
+const NUMBERS_AT_ONCE: usize = 1 << 12;
+
+/// How far a number lies above the lowest, as far as that matters; what stands for none lies beyond every other.
+#[inline]
+fn distance<N: Into<i64>>(number: N, lowest: i64) -> usize {
+    (number.into().wrapping_sub(lowest) as u64).min(CLOSE as u64) as usize
 }
 
 impl Default for Encoder {
@@ -272,31 +462,33 @@ struct DataPage {
 const CLOSE: i64 = 1 << 12;
 
 /// The start of a page, which says which rows have a value; how many have none.
-fn push_levels(page: &mut Vec<u8>, column: &ColumnDescPtr, rows: usize, has_value: impl Fn(usize) -> bool) -> usize {
+fn push_levels<T: Held>(page: &mut Vec<u8>, column: &ColumnDescPtr, values: &[T]) -> usize {
     if column.max_def_level() == 0 {
-        assert!((0..rows).all(has_value), "a column that may not be missing has all its values");
+        assert!(!values.contains(&T::NONE), "a column that may not be missing has all its values");
         return 0;
     }
     let start = page.len();
     page.extend_from_slice(&[0; LENGTH]);
-    push_run_header(page, rows);
+    push_run_header(page, values.len());
     let bits = page.len();
     let mut known = 0;
-    for first in (0..rows).step_by(64) {
-        let bit = |row: usize| u64::from(has_value(row)) << (row - first);
-        let word = (first..rows.min(first + 64)).fold(0, |word, row| word | bit(row));
+    let mut push = |some: &[T]| {
+        let word = some.iter().zip(0..).fold(0, |word, (value, row)| word | u64::from(*value != T::NONE) << row);
         known += word.count_ones() as usize;
         page.extend_from_slice(&word.to_le_bytes());
-    }
-    page.truncate(bits + rows.div_ceil(8));
-    if known == 0 || known == rows {
+    };
+    let (whole, rest) = values.as_chunks::<64>();
+    whole.iter().for_each(|some| push(some));
+    push(rest);
+    page.truncate(bits + values.len().div_ceil(8));
+    if known == 0 || known == values.len() {
         page.truncate(start + LENGTH);
-        push_varint(page, (rows as u64) << 1);
-        page.push(u8::from(known == rows));
+        push_varint(page, (values.len() as u64) << 1);
+        page.push(u8::from(known == values.len()));
     }
     let length = (page.len() - start - LENGTH) as u32;
     page[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
-    rows - known
+    values.len() - known
 }
 
 /// Bytes of the length that stands before levels.
@@ -315,29 +507,52 @@ fn without_missing<'k>(places: &[u32], known: &'k mut Vec<u32>) -> &'k [u32] {
     &known[..length]
 }
 
-/// The widest numbers of which four fit in 64 bits.
-const NARROW: u32 = 16;
-
 /// Packs numbers of one width of bits, the lowest bit first, and zeros up to a multiple of eight numbers.
 fn push_packed(out: &mut Vec<u8>, width: u32, numbers: &[u32]) {
-    if width > NARROW {
-        let mut packer = Packer::new(out, width);
-        numbers.iter().for_each(|number| packer.push(u64::from(*number)));
-        packer.fill_up(numbers.len().div_ceil(8) * 8 - numbers.len());
-        return;
-    }
+    let narrow = match width {
+        1 => push_narrow::<1>,
+        2 => push_narrow::<2>,
+        3 => push_narrow::<3>,
+        4 => push_narrow::<4>,
+        5 => push_narrow::<5>,
+        6 => push_narrow::<6>,
+        7 => push_narrow::<7>,
+        8 => push_narrow::<8>,
+        9 => push_narrow::<9>,
+        10 => push_narrow::<10>,
+        11 => push_narrow::<11>,
+        12 => push_narrow::<12>,
+        13 => push_narrow::<13>,
+        14 => push_narrow::<14>,
+        15 => push_narrow::<15>,
+        16 => push_narrow::<16>,
+        _ => {
+            let mut packer = Packer::new(out, width);
+            numbers.iter().for_each(|number| packer.push(u64::from(*number)));
+            return packer.fill_up(numbers.len().div_ceil(8) * 8 - numbers.len());
+        }
+    };
+    narrow(out, numbers);
+}
+
+/// The same for a width of which four numbers fit in 64 bits, known when this is compiled: nearly all columns.
+fn push_narrow<const WIDTH: usize>(out: &mut Vec<u8>, numbers: &[u32]) {
     let mut at = out.len();
     // Each eight is written in full; the next one overwrites what is beyond its width.
     let eights = numbers.len().div_ceil(8);
-    out.resize(at + eights * width as usize + size_of::<u128>(), 0);
+    out.resize(at + eights * WIDTH + size_of::<u128>(), 0);
     let mut push = |eight: &[u32; 8]| {
-        let four = |four: &[u32]| {
-            let parts = four.iter().zip(0..).map(|(number, place)| u64::from(*number) << (place * width));
-            parts.fold(0, |all, one| all | one)
+        let of = |places: std::ops::Range<usize>| {
+            let first = places.start;
+            places.fold(0, |all, place| all | u64::from(eight[place]) << ((place - first) * WIDTH))
         };
-        let held = u128::from(four(&eight[..4])) | u128::from(four(&eight[4..])) << (4 * width);
-        out[at..at + size_of::<u128>()].copy_from_slice(&held.to_le_bytes());
-        at += width as usize;
+        if WIDTH <= 8 {
+            out[at..at + size_of::<u64>()].copy_from_slice(&of(0..8).to_le_bytes());
+        } else {
+            let held = u128::from(of(0..4)) | u128::from(of(4..8)) << (4 * WIDTH);
+            out[at..at + size_of::<u128>()].copy_from_slice(&held.to_le_bytes());
+        }
+        at += WIDTH;
     };
     let (whole, rest) = numbers.as_chunks::<8>();
     whole.iter().for_each(&mut push);
@@ -374,7 +589,7 @@ fn bits_of(number: u64) -> u32 {
 struct Packer<'a> {
     out: &'a mut Vec<u8>,
     width: u32,
-    held: u128,
+    held: u64,
     bits: u32,
 }
 
@@ -385,12 +600,13 @@ impl Packer<'_> {
 
     #[inline]
     fn push(&mut self, number: u64) {
-        self.held |= u128::from(number) << self.bits;
+        self.held |= number << self.bits;
         self.bits += self.width;
-        if self.bits >= 64 {
-            self.out.extend_from_slice(&(self.held as u64).to_le_bytes());
-            self.held >>= 64;
-            self.bits -= 64;
+        if self.bits >= u64::BITS {
+            self.out.extend_from_slice(&self.held.to_le_bytes());
+            self.bits -= u64::BITS;
+            // What did not fit; a number that fitted whole leaves nothing, and may be as wide as 64 bits.
+            self.held = number.checked_shr(self.width - self.bits).unwrap_or(0);
         }
     }
 
@@ -407,37 +623,37 @@ const IN_MINIBLOCK: usize = 32;
 
 /// Parquet's `DELTA_BINARY_PACKED`: the first number, then the differences in blocks, each in as few bits as its
 /// quarter needs.
-fn push_differences(page: &mut Vec<u8>, mut numbers: impl Iterator<Item = i64>, count: usize) {
+fn push_differences<N: Copy + Into<i64>>(page: &mut Vec<u8>, numbers: &[N]) {
     push_varint(page, IN_BLOCK as u64);
     push_varint(page, (IN_BLOCK / IN_MINIBLOCK) as u64);
-    push_varint(page, count as u64);
-    let mut last = numbers.next().unwrap_or(0);
+    push_varint(page, numbers.len() as u64);
+    let Some((&first, rest)) = numbers.split_first() else { return push_zigzag(page, 0) };
+    let mut last: i64 = first.into();
     push_zigzag(page, last);
-    let mut left = count.saturating_sub(1);
-    let mut block = [0i64; IN_BLOCK];
-    while left > 0 {
-        let length = left.min(IN_BLOCK);
-        for (difference, number) in block[..length].iter_mut().zip(&mut numbers) {
+    let mut differences = [0i64; IN_BLOCK];
+    for block in rest.chunks(IN_BLOCK) {
+        for (difference, &number) in differences.iter_mut().zip(block) {
+            let number = number.into();
             *difference = number.wrapping_sub(last);
             last = number;
         }
-        left -= length;
-        push_block(page, &block[..length]);
+        push_block(page, &mut differences[..block.len()]);
     }
 }
 
-fn push_block(page: &mut Vec<u8>, differences: &[i64]) {
+/// Turns the differences into how far each is above the lowest.
+fn push_block(page: &mut Vec<u8>, differences: &mut [i64]) {
     let lowest = *differences.iter().min().expect("a block is not empty");
     push_zigzag(page, lowest);
-    let above = |difference: &i64| difference.wrapping_sub(lowest) as u64;
+    differences.iter_mut().for_each(|difference| *difference = difference.wrapping_sub(lowest));
     let mut widths = [0u8; IN_BLOCK / IN_MINIBLOCK];
     for (width, part) in widths.iter_mut().zip(differences.chunks(IN_MINIBLOCK)) {
-        *width = bits_of(part.iter().map(above).fold(0, |all, one| all | one)) as u8;
+        *width = bits_of(part.iter().fold(0, |all, above| all | above) as u64) as u8;
     }
     page.extend_from_slice(&widths);
     for (width, part) in widths.iter().zip(differences.chunks(IN_MINIBLOCK)) {
         let mut packer = Packer::new(page, u32::from(*width));
-        part.iter().for_each(|difference| packer.push(above(difference)));
+        part.iter().for_each(|above| packer.push(*above as u64));
         packer.fill_up(IN_MINIBLOCK - part.len());
     }
 }
@@ -447,7 +663,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::cast::AsArray;
-    use arrow_array::types::Int64Type;
+    use arrow_array::types::{Float64Type, Int64Type};
     use arrow_array::{Array, RecordBatch};
     use arrow_schema::{DataType, Field, Schema};
     use parquet::arrow::ArrowWriter;
@@ -455,15 +671,16 @@ mod tests {
 
     use super::*;
 
-    fn read_back(kind: DataType, values: &Values) -> RecordBatch {
-        read_back_as(Field::new("x", kind, true), values)
+    fn read_back(kind: DataType, chunk: impl FnOnce(&mut Encoder, &ColumnDescPtr) -> Result<Chunk>) -> RecordBatch {
+        read_back_as(Field::new("x", kind, true), chunk)
     }
 
-    fn read_back_as(field: Field, values: &Values) -> RecordBatch {
+    fn read_back_as(field: Field, chunk: impl FnOnce(&mut Encoder, &ColumnDescPtr) -> Result<Chunk>) -> RecordBatch {
         let schema = Arc::new(Schema::new(vec![field]));
         let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), None).unwrap();
         let (mut file, _) = writer.into_serialized_writer().unwrap();
-        let chunk = Encoder::new().chunk(&file.schema_descr().column(0), values).unwrap();
+        let mut encoder = used();
+        let chunk = chunk(&mut encoder, &file.schema_descr().column(0)).unwrap();
         let mut row_group = file.next_row_group().unwrap();
         chunk.append(&mut row_group).unwrap();
         row_group.close().unwrap();
@@ -475,12 +692,49 @@ mod tests {
         batches[0].clone()
     }
 
+    /// An encoder whose buffers hold what other columns left in them.
+    fn used() -> Encoder {
+        let writer = |kind| {
+            let schema = Arc::new(Schema::new(vec![Field::new("y", kind, true)]));
+            ArrowWriter::try_new(Vec::new(), schema, None).unwrap().into_serialized_writer().unwrap().0
+        };
+        let mut encoder = Encoder::new();
+        let (whole, decimal) = (writer(DataType::Int64), writer(DataType::Float64));
+        let close: Vec<i32> = (0..5_000).map(|row| if row % 3 == 0 { i32::MIN } else { row % 700 }).collect();
+        let wide: Vec<i64> = (0..5_000).map(|row| row << 40).collect();
+        encoder.whole(&whole.schema_descr().column(0), &close).unwrap();
+        encoder.whole(&whole.schema_descr().column(0), &wide).unwrap();
+        encoder.decimals(&decimal.schema_descr().column(0), &close, &|number| number as f64).unwrap();
+        encoder
+    }
+
     fn whole(numbers: &[Option<i64>]) {
-        let values =
-            Values::Whole { numbers: numbers.iter().map(|n| n.unwrap_or(i64::MIN)).collect(), missing: i64::MIN };
-        let batch = read_back(DataType::Int64, &values);
-        let read: Vec<Option<i64>> = batch.column(0).as_primitive::<Int64Type>().iter().collect();
-        assert_eq!(read, numbers);
+        let read =
+            |batch: RecordBatch| -> Vec<Option<i64>> { batch.column(0).as_primitive::<Int64Type>().iter().collect() };
+        let wide: Vec<i64> = numbers.iter().map(|n| n.unwrap_or(i64::NONE)).collect();
+        let batch = read_back(DataType::Int64, |encoder, column| encoder.whole(column, &wide));
+        assert_eq!(read(batch), numbers);
+        let Ok(narrow) =
+            numbers.iter().map(|n| n.map_or(Ok(i32::NONE), i32::try_from)).collect::<Result<Vec<i32>, _>>()
+        else {
+            return;
+        };
+        let batch = read_back(DataType::Int64, |encoder, column| encoder.whole(column, &narrow));
+        assert_eq!(read(batch), numbers);
+    }
+
+    #[test]
+    fn decimals_come_back_whether_they_are_few_or_many() {
+        for distinct in [1, 2, 300, i64::from(DISTINCT), i64::from(DISTINCT) + 1, 20_000] {
+            let numbers: Vec<i64> =
+                (0..20_000).map(|row| if row % 7 == 3 { i64::NONE } else { row * 31 % distinct - 50 }).collect();
+            let half = |number: i64| number as f64 / 2.0;
+            let batch = read_back(DataType::Float64, |encoder, column| encoder.decimals(column, &numbers, &half));
+            let read: Vec<Option<f64>> = batch.column(0).as_primitive::<Float64Type>().iter().collect();
+            let expected: Vec<Option<f64>> =
+                numbers.iter().map(|&number| (number != i64::NONE).then(|| half(number))).collect();
+            assert_eq!(read, expected);
+        }
     }
 
     #[test]
@@ -506,7 +760,7 @@ mod tests {
             let dictionary = Dictionary::of_texts(texts.iter().map(String::as_str));
             let places: Vec<u32> =
                 (0..9_999u32).map(|row| if row % 5 == 3 { MISSING } else { row * 7 % words as u32 }).collect();
-            let batch = read_back(DataType::Utf8, &Values::Places { places: places.clone(), dictionary });
+            let batch = read_back(DataType::Utf8, |encoder, column| encoder.places(column, &places, &dictionary));
             let read = batch.column(0).as_string::<i32>();
             for (row, place) in places.into_iter().enumerate() {
                 assert_eq!(read.is_null(row), place == MISSING);
@@ -521,17 +775,17 @@ mod tests {
     fn a_column_without_gaps_has_no_levels() {
         let dictionary = Dictionary::of_texts(["a", "b", "c"]);
         let places: Vec<u32> = (0..100).map(|row| row % 3).collect();
-        let batch = read_back_as(Field::new("x", DataType::Utf8, false), &Values::Places { places, dictionary });
+        let field = Field::new("x", DataType::Utf8, false);
+        let batch = read_back_as(field, |encoder, column| encoder.places(column, &places, &dictionary));
         let read = batch.column(0).as_string::<i32>();
         assert_eq!((read.value(0), read.value(1), read.value(98)), ("a", "b", "c"));
     }
 
     #[test]
     fn texts_come_back_with_their_gaps() {
-        let mut bytes = Vec::new();
-        let has_value: Vec<bool> = (0..77).map(|row| row % 3 != 0).collect();
-        (0..77).filter(|row| row % 3 != 0).for_each(|row| push_text(&mut bytes, &format!("é {row}")));
-        let batch = read_back(DataType::Utf8, &Values::Text { bytes, has_value });
+        let texts: Vec<Option<String>> = (0..77).map(|row| (row % 3 != 0).then(|| format!("é {row}"))).collect();
+        let texts = texts.iter().map(Option::as_deref);
+        let batch = read_back(DataType::Utf8, |encoder, column| encoder.texts(column, texts));
         let read = batch.column(0).as_string::<i32>();
         assert_eq!((read.value(1), read.value(76), read.is_null(75)), ("é 1", "é 76", true));
     }

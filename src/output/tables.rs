@@ -7,16 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Result;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
-use hashbrown::HashMap;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use parquet::schema::types::SchemaDescriptor;
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use rayon::prelude::*;
 
 use super::OutputFile;
-use super::encode::{self, Chunk, Dictionary, Encoder, MISSING};
-use crate::cohort::columns::{NO_NUMBER, Published, PublishedColumn, Source, Values, filled};
+use super::encode::{Chunk, Dictionary, Encoder, MISSING, Met};
+use crate::cohort::columns::{Fill, NO_NUMBER, Numbers, Published, PublishedColumn, Source, Values};
 use crate::model::Model;
 use crate::person::Spine;
 use crate::score::people::{REASONS, Reason, Scores};
@@ -24,22 +23,37 @@ use crate::score::people::{REASONS, Reason, Scores};
 /// Rows in a row group, which are laid out in memory at once.
 const ROWS: usize = 1 << 17;
 
-/// A column that is still to be laid out, a range of rows at a time.
+/// A column that is still to be written, a range of rows at a time.
 struct Lazy<'a> {
     field: Field,
-    values: Box<dyn Fn(Range<usize>) -> encode::Values + Sync + 'a>,
+    write: Box<Write<'a>>,
+}
+
+/// Makes the chunk of a range of rows.
+type Write<'a> = dyn Fn(Range<usize>, &mut Desk, &ColumnDescPtr) -> Result<Chunk> + Sync + 'a;
+
+/// What a thread needs to write one chunk after another: what is filled for one is room for the next.
+#[derive(Default)]
+struct Desk {
+    encoder: Encoder,
+    places: Vec<u32>,
+    narrow: Vec<i32>,
+    wide: Vec<i64>,
+    dictionary: Dictionary,
+    met: Met,
 }
 
 /// `scores.parquet`: everybody who is registered, with every score.
 pub fn scores(published: &Published, models: &[Model], scores: &Scores) -> Result<OutputFile> {
     let mut columns: Vec<Lazy> = published.columns.iter().map(|column| lazy(column, &published.people)).collect();
     for (number, model) in models.iter().enumerate().filter(|(_, model)| model.is_scored()) {
-        let values = move |rows: Range<usize>| {
+        let write = move |rows: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| {
             let keys = published.people[rows].iter().map(|&person| reasons_key(scores, number, person));
-            distinct(keys, number_of_key, |key, dictionary| dictionary.push_text(&words_of_key(model, key)))
+            let push = |key, dictionary: &mut Dictionary| dictionary.push_text(&words_of_key(model, key));
+            desk.distinct(column, keys, number_of_key, push)
         };
         let field = Field::new(format!("{}_reasons", model.id), DataType::Utf8, true);
-        columns.push(Lazy { field, values: Box::new(values) });
+        columns.push(Lazy { field, write: Box::new(write) });
     }
     Ok(OutputFile::new("scores.parquet", parquet(&columns, published.people.len())?))
 }
@@ -91,46 +105,29 @@ pub fn not_scored(models: &[Model], spine: &Spine, scores: &Scores) -> Result<Ou
             (0..models.len()).filter_map(move |number| Some((person, number as u16, reason(number)?)))
         })
         .collect();
-    fn column<'a>(name: &str, values: Box<dyn Fn(Range<usize>) -> encode::Values + Sync + 'a>) -> Lazy<'a> {
-        Lazy { field: Field::new(name, DataType::Utf8, false), values }
-    }
     let rows = &rows;
+    let of_person =
+        |range: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| desk.neighbours(column, &rows[range], spine);
+    let of_model = |range: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| {
+        let keys = rows[range].iter().map(|row| Some(row.1));
+        let push = |model, dictionary: &mut Dictionary| dictionary.push_text(&models[usize::from(model)].id);
+        desk.distinct(column, keys, u64::from, push)
+    };
+    let of_reason = |range: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| {
+        let keys = rows[range].iter().map(|row| Some((row.1, row.2)));
+        let number = |(model, reason)| u64::from(model) << 32 | number_of_reason(reason);
+        let push = |(model, reason): (u16, Reason), dictionary: &mut Dictionary| {
+            dictionary.push_text(&reason.words(&models[usize::from(model)]))
+        };
+        desk.distinct(column, keys, number, push)
+    };
+    let named = |name: &str| Field::new(name, DataType::Utf8, false);
     let columns = [
-        column("person", Box::new(move |range| neighbours(&rows[range], spine))),
-        column(
-            "model",
-            Box::new(move |range| {
-                let keys = rows[range].iter().map(|row| Some(row.1));
-                let push = |model, dictionary: &mut Dictionary| dictionary.push_text(&models[usize::from(model)].id);
-                distinct(keys, u64::from, push)
-            }),
-        ),
-        column(
-            "reason",
-            Box::new(move |range| {
-                let keys = rows[range].iter().map(|row| Some((row.1, row.2)));
-                let number = |(model, reason)| u64::from(model) << 32 | number_of_reason(reason);
-                distinct(keys, number, |(model, reason), dictionary| {
-                    dictionary.push_text(&reason.words(&models[usize::from(model)]))
-                })
-            }),
-        ),
+        Lazy { field: named("person"), write: Box::new(of_person) },
+        Lazy { field: named("model"), write: Box::new(of_model) },
+        Lazy { field: named("reason"), write: Box::new(of_reason) },
     ];
     Ok(OutputFile::new("not_scored.parquet", parquet(&columns, rows.len())?))
-}
-
-/// The pseudonyms of rows in which a person's stand together.
-fn neighbours(rows: &[Missing], spine: &Spine) -> encode::Values {
-    let mut dictionary = Dictionary::default();
-    let mut last = None;
-    let place = |row: &Missing| {
-        if last.is_none_or(|(person, _)| person != row.0) {
-            last = Some((row.0, dictionary.push_text(&spine.ids[row.0 as usize].0)));
-        }
-        last.map_or(MISSING, |(_, place)| place)
-    };
-    let places = rows.iter().map(place).collect();
-    encode::Values::Places { places, dictionary }
 }
 
 /// A person's strongest reasons for a score, from the model's words; `None` where there is no score.
@@ -172,102 +169,87 @@ fn words_of_key(model: &Model, key: [Option<u16>; REASONS]) -> String {
     words.collect::<Vec<_>>().join("; ")
 }
 
-/// Values by what they are made from, each distinct one once, in the order in which they come; `number` tells them apart.
-fn distinct<K: Copy>(
-    keys: impl Iterator<Item = Option<K>>,
-    number: impl Fn(K) -> u64,
-    push: impl Fn(K, &mut Dictionary) -> u32,
-) -> encode::Values {
-    let mut dictionary = Dictionary::default();
-    // A table that is only asked, never walked. Neighbours are often alike.
-    let mut known: HashMap<u64, u32> = HashMap::new();
-    let mut last = None;
-    let mut place = |key: K| {
-        let number = number(key);
-        if let Some((of_last, place)) = last
-            && of_last == number
-        {
-            return place;
-        }
-        let place = *known.entry(number).or_insert_with(|| push(key, &mut dictionary));
-        last = Some((number, place));
-        place
-    };
-    let places = keys.map(|key| key.map_or(MISSING, &mut place)).collect();
-    encode::Values::Places { places, dictionary }
-}
-
-/// Decimals of which there are more than this in a row group are not worth a dictionary.
-const DISTINCT: u32 = 1 << 12;
-
-/// Numbers that lie within so many of each other are found by their distance.
-const NEAR: i64 = 1 << 17;
-
-/// Decimals that are made of whole numbers: a dictionary where they are few.
-fn decimals(numbers: &[i64], decimal: &dyn Fn(i64) -> f64) -> encode::Values {
-    let known = || numbers.iter().copied().filter(|number| *number != NO_NUMBER);
-    let (lowest, highest) = known().fold((i64::MAX, i64::MIN), |(low, high), n| (low.min(n), high.max(n)));
-    let span = highest.checked_sub(lowest).filter(|span| (0..NEAR).contains(span));
-    let few = match span {
-        Some(span) => {
-            let mut places = vec![MISSING; span as usize + 1];
-            few_decimals(numbers, decimal, |number, next| {
-                let place = &mut places[(number - lowest) as usize];
-                if *place == MISSING {
-                    *place = next;
-                }
-                *place
-            })
-        }
-        None => {
-            let mut places: HashMap<i64, u32> = HashMap::new();
-            few_decimals(numbers, decimal, |number, next| *places.entry(number).or_insert(next))
-        }
-    };
-    few.unwrap_or_else(|| {
-        let has_value = numbers.iter().map(|number| *number != NO_NUMBER).collect();
-        encode::Values::Decimal { numbers: known().map(decimal).collect(), has_value }
-    })
-}
-
-/// A dictionary in the order in which the numbers come; `None` where they are too many for one. `place` is told the next
-/// place, and takes it for a number that it has not met.
-fn few_decimals(
-    numbers: &[i64],
-    decimal: &dyn Fn(i64) -> f64,
-    mut place: impl FnMut(i64, u32) -> u32,
-) -> Option<encode::Values> {
-    let mut dictionary = Dictionary::default();
-    let mut places = Vec::with_capacity(numbers.len());
-    let mut last = (NO_NUMBER, MISSING);
-    for &number in numbers {
-        if number != last.0 {
-            last = match number {
-                NO_NUMBER => (NO_NUMBER, MISSING),
-                _ => (number, place(number, dictionary.entries)),
-            };
-            if last.1 == dictionary.entries {
-                dictionary.push_number(decimal(number).to_le_bytes());
-                if dictionary.entries > DISTINCT {
-                    return None;
-                }
+impl Desk {
+    /// A chunk of texts by what they are made from, each distinct one once, in the order in which they come; `number`
+    /// tells them apart.
+    fn distinct<K: Copy>(
+        &mut self,
+        column: &ColumnDescPtr,
+        keys: impl Iterator<Item = Option<K>>,
+        number: impl Fn(K) -> u64,
+        push: impl Fn(K, &mut Dictionary) -> u32,
+    ) -> Result<Chunk> {
+        let Desk { encoder, places, dictionary, met, .. } = self;
+        places.clear();
+        dictionary.clear();
+        met.clear();
+        // Neighbours are often alike.
+        let mut last = None;
+        let mut place = |key: K| {
+            let number = number(key);
+            if let Some((of_last, place)) = last
+                && of_last == number
+            {
+                return place;
             }
-        }
-        places.push(last.1);
+            let place = *met.entry(number).or_insert_with(|| push(key, dictionary));
+            last = Some((number, place));
+            place
+        };
+        places.extend(keys.map(|key| key.map_or(MISSING, &mut place)));
+        encoder.places(column, places, dictionary)
     }
-    Some(encode::Values::Places { places, dictionary })
+
+    /// A chunk of the pseudonyms of rows in which a person's stand together.
+    fn neighbours(&mut self, column: &ColumnDescPtr, rows: &[Missing], spine: &Spine) -> Result<Chunk> {
+        let Desk { encoder, places, dictionary, .. } = self;
+        places.clear();
+        dictionary.clear();
+        let mut last = None;
+        places.extend(rows.iter().map(|row| {
+            if last.is_none_or(|(person, _)| person != row.0) {
+                last = Some((row.0, dictionary.push_text(&spine.ids[row.0 as usize].0)));
+            }
+            last.map_or(MISSING, |(_, place)| place)
+        }));
+        encoder.places(column, places, dictionary)
+    }
+
+    fn published(&mut self, column: &ColumnDescPtr, source: &Source, people: &[u32]) -> Result<Chunk> {
+        let Desk { encoder, places, narrow, wide, .. } = self;
+        match source {
+            Source::Text(text) => encoder.texts(column, people.iter().map(|&person| text(person))),
+            Source::Words(words, fill) => {
+                let dictionary = Dictionary::of_texts(words.iter().copied());
+                encoder.places(column, filled(fill, people, places), &dictionary)
+            }
+            Source::Whole(Numbers::Narrow(fill)) => encoder.whole(column, filled(fill, people, narrow)),
+            Source::Whole(Numbers::Wide(fill)) => encoder.whole(column, filled(fill, people, wide)),
+            Source::Decimal(Numbers::Narrow(fill), of) => encoder.decimals(column, filled(fill, people, narrow), of),
+            Source::Decimal(Numbers::Wide(fill), of) => encoder.decimals(column, filled(fill, people, wide), of),
+            Source::Made(_) => unreachable!("what is laid out already has rows of its own"),
+        }
+    }
+
+    /// A chunk of some rows of a column that is laid out.
+    fn made(&mut self, column: &ColumnDescPtr, values: &Values, rows: Range<usize>) -> Result<Chunk> {
+        match values {
+            Values::Whole(values) => {
+                self.wide.clear();
+                self.wide.extend(values[rows].iter().map(|value| value.unwrap_or(NO_NUMBER)));
+                self.encoder.whole(column, &self.wide)
+            }
+            Values::Decimal(values) => self.encoder.floats(column, values[rows].iter().copied()),
+            texts => self.encoder.texts(column, rows.map(|row| texts.text(row))),
+        }
+    }
 }
 
-/// Bytes that a text of these files has at most, but for a few, with its length: so much room is made for each.
-const ROOM: usize = 36;
-
-fn texts<'t>(texts: impl ExactSizeIterator<Item = Option<&'t str>>) -> encode::Values {
-    let (mut bytes, mut has_value) = (Vec::with_capacity(texts.len() * ROOM), Vec::with_capacity(texts.len()));
-    for text in texts {
-        has_value.push(text.is_some());
-        text.iter().for_each(|text| encode::push_text(&mut bytes, text));
-    }
-    encode::Values::Text { bytes, has_value }
+/// What a column holds of these people, in a buffer that was used before.
+fn filled<'v, T>(fill: &Fill<T>, people: &[u32], values: &'v mut Vec<T>) -> &'v [T] {
+    values.clear();
+    fill(people, values);
+    values
 }
 
 /// A published column, as it comes or as it has been laid out.
@@ -280,25 +262,11 @@ fn lazy<'a>(column: &'a PublishedColumn, people: &'a [u32]) -> Lazy<'a> {
         Source::Made(Values::Whole(_)) => DataType::Int64,
         Source::Made(Values::Decimal(_)) => DataType::Float64,
     };
-    let values = move |rows: Range<usize>| match &*column.source {
-        Source::Text(text) => texts(people[rows].iter().map(|&person| text(person))),
-        Source::Words(words, fill) => {
-            let dictionary = Dictionary::of_texts(words.iter().copied());
-            encode::Values::Places { places: filled(fill, &people[rows]), dictionary }
-        }
-        Source::Whole(fill) => encode::Values::Whole { numbers: filled(fill, &people[rows]), missing: NO_NUMBER },
-        Source::Decimal(fill, decimal) => decimals(&filled(fill, &people[rows]), decimal),
-        Source::Made(Values::Whole(values)) => {
-            let numbers = values[rows].iter().map(|value| value.unwrap_or(NO_NUMBER)).collect();
-            encode::Values::Whole { numbers, missing: NO_NUMBER }
-        }
-        Source::Made(Values::Decimal(values)) => {
-            let has_value = values[rows.clone()].iter().map(Option::is_some).collect();
-            encode::Values::Decimal { numbers: values[rows].iter().copied().flatten().collect(), has_value }
-        }
-        Source::Made(made) => texts(rows.map(|row| made.text(row))),
+    let write = move |rows: Range<usize>, desk: &mut Desk, described: &ColumnDescPtr| match &*column.source {
+        Source::Made(values) => desk.made(described, values, rows),
+        source => desk.published(described, source, &people[rows]),
     };
-    Lazy { field: Field::new(&column.name, kind, true), values: Box::new(values) }
+    Lazy { field: Field::new(&column.name, kind, true), write: Box::new(write) }
 }
 
 /// The columns as a Parquet file; all column chunks are made and packed on all threads.
@@ -334,14 +302,14 @@ fn chunks(columns: &[Lazy], rows: usize, descriptions: &SchemaDescriptor) -> Res
     let next = AtomicUsize::new(0);
     // One desk a thread, which takes chunk after chunk: to set one up costs more than to write a small chunk.
     let desk = |_| {
-        let mut encoder = Encoder::new();
+        let mut desk = Desk::default();
         let take = || {
             let number = next.fetch_add(1, Ordering::Relaxed);
             places.get(number).map(|&(start, column)| (number, start, column))
         };
         let chunks = std::iter::from_fn(take).map(|(number, start, column)| {
-            let values = (columns[column].values)(start..(start + ROWS).min(rows));
-            Ok((number, encoder.chunk(&descriptions.column(column), &values)?))
+            let range = start..(start + ROWS).min(rows);
+            Ok((number, (columns[column].write)(range, &mut desk, &descriptions.column(column))?))
         });
         chunks.collect::<Result<Vec<(usize, Chunk)>>>()
     };
