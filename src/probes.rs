@@ -46,6 +46,7 @@ fn rows_of(file: &[u8], format: Format, dialect: CsvDialect) -> Result<(u64, u64
     let (cells, places) = (AtomicU64::new(0), AtomicU64::new(0));
     let sink = |batch: files::Batch| {
         for column in batch.columns.iter().flatten() {
+            let column = column.array()?;
             assert_eq!(column.len(), batch.rows, "a column has a cell a row");
             let _ = crate::ingest::column::for_each_text(column, "", |text| {
                 let hash = text.map_or(1, xxhash_rust::xxh3::xxh3_64);

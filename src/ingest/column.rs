@@ -11,6 +11,7 @@ use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
 
+use super::coded::{Column, NO_KEY};
 use super::layout::{AmountUnit, DayColumn};
 use crate::day::Day;
 use crate::event::Event;
@@ -19,6 +20,8 @@ use crate::event::Event;
 pub const NO_DAY: i32 = i32::MIN;
 /// What stands for text that is no date.
 pub const BAD_DAY: i32 = i32::MIN + 1;
+/// Of a dictionary's value: what stands for a date that stands for none.
+const FILLER: i32 = i32::MIN + 2;
 
 /// Calls `each` with the bytes of every row, `None` for null, whatever way the column holds text.
 ///
@@ -176,7 +179,7 @@ impl<T: Copy> KnownDictionary<T> {
         out: &mut Vec<T>,
         work_out: impl FnMut(&ArrayRef, &mut Vec<T>) -> Result<()>,
     ) -> Result<()> {
-        let worked_out = self.learn(array, work_out)?;
+        let worked_out = self.learn(array.as_any_dictionary().values(), work_out)?;
         let start = out.len();
         let of_key = |key: usize| worked_out.get(key).copied().unwrap_or(null);
         match array.as_any_dictionary().keys().as_primitive_opt::<Int32Type>() {
@@ -187,48 +190,15 @@ impl<T: Copy> KnownDictionary<T> {
         Ok(())
     }
 
-    /// As [`KnownDictionary::each_row`], for some rows only.
-    ///
-    /// # Errors
-    /// Whatever `work_out` finds; a dictionary without text.
-    pub fn some_rows(
-        &mut self,
-        array: &ArrayRef,
-        null: T,
-        rows: &[u32],
-        out: &mut Vec<T>,
-        work_out: impl FnMut(&ArrayRef, &mut Vec<T>) -> Result<()>,
-    ) -> Result<()> {
-        let worked_out = self.learn(array, work_out)?;
-        let of_key = |key: usize| worked_out.get(key).copied().unwrap_or(null);
-        match array.as_any_dictionary().keys().as_primitive_opt::<Int32Type>() {
-            Some(keys) => {
-                let of_row = |&row: &u32| match keys.is_null(row as usize) {
-                    true => null,
-                    false => of_key(keys.value(row as usize) as usize),
-                };
-                out.extend(rows.iter().map(of_row));
-            }
-            None => {
-                let mut all = Vec::with_capacity(array.len());
-                each_key(array, |_, key| all.push(of_key(key)));
-                for_each_null(array, |row| all[row] = null);
-                out.extend(rows.iter().map(|row| all[*row as usize]));
-            }
-        }
-        Ok(())
-    }
-
-    /// What was worked out of each of the dictionary's values.
+    /// What was worked out of each of a dictionary's values.
     ///
     /// # Errors
     /// Whatever `work_out` finds; a dictionary without text.
     pub fn learn(
         &mut self,
-        array: &ArrayRef,
+        values: &ArrayRef,
         mut work_out: impl FnMut(&ArrayRef, &mut Vec<T>) -> Result<()>,
     ) -> Result<&[T]> {
-        let values = array.as_any_dictionary().values();
         let is_known =
             self.values.as_ref().is_some_and(|known| Arc::ptr_eq(known, values) || same_buffers(known, values));
         if !is_known {
@@ -278,6 +248,112 @@ fn same_buffers(one: &ArrayRef, two: &ArrayRef) -> bool {
             .all(|(one, two)| one.as_ptr() == two.as_ptr() && one.len() == two.len())
 }
 
+/// The days of rows, equal neighbours together where the file has them so.
+#[derive(Debug, Default)]
+pub struct Days {
+    days: Vec<i32>,
+    /// The row behind the last of each; empty where each day is one row's.
+    ends: Vec<u32>,
+}
+
+/// One day a row.
+impl From<Vec<i32>> for Days {
+    fn from(days: Vec<i32>) -> Days {
+        Days { days, ends: Vec::new() }
+    }
+}
+
+/// So many rows of each day.
+impl FromIterator<(u32, i32)> for Days {
+    fn from_iter<I: IntoIterator<Item = (u32, i32)>>(runs: I) -> Days {
+        let mut days = Days::default();
+        runs.into_iter().for_each(|(rows, day)| days.push(rows, day));
+        days
+    }
+}
+
+impl Days {
+    fn clear(&mut self) {
+        self.days.clear();
+        self.ends.clear();
+    }
+
+    fn push(&mut self, rows: u32, day: i32) {
+        let end = self.ends.last().copied().unwrap_or_default() + rows;
+        match self.ends.last_mut() {
+            Some(last) if self.days.last() == Some(&day) => *last = end,
+            _ => {
+                self.ends.push(end);
+                self.days.push(day);
+            }
+        }
+    }
+
+    fn is_each_rows(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The days of some rows, which are in order.
+    pub fn of_rows(&self, rows: &[u32], out: &mut Vec<i32>) {
+        out.clear();
+        if self.is_each_rows() {
+            out.extend(rows.iter().map(|row| self.days[*row as usize]));
+            return;
+        }
+        let mut run = 0;
+        out.extend(rows.iter().map(|row| {
+            while self.ends[run] <= *row {
+                run += 1;
+            }
+            self.days[run]
+        }));
+    }
+
+    /// The day of every row.
+    pub fn each_row(&self, out: &mut Vec<i32>) {
+        out.clear();
+        if self.is_each_rows() {
+            out.extend_from_slice(&self.days);
+        }
+        for (end, day) in self.ends.iter().zip(&self.days) {
+            out.resize(*end as usize, *day);
+        }
+    }
+
+    /// Hands on rows of one day that were recorded on one day together: how many, the day, and when they were known,
+    /// which is the later of the two. All were known on their day where nothing says when they were recorded.
+    pub fn each_known(&self, recorded: Option<&Days>, mut each: impl FnMut(u32, i32, i32)) {
+        let Some(recorded) = recorded else {
+            let mut start = 0;
+            for (place, day) in self.days.iter().enumerate() {
+                let end = self.end(place);
+                each(end - start, *day, *day);
+                start = end;
+            }
+            return;
+        };
+        if self.is_each_rows() && recorded.is_each_rows() {
+            self.days.iter().zip(&recorded.days).for_each(|(day, recorded)| each(1, *day, *day.max(recorded)));
+            return;
+        }
+        let (mut start, mut of_day, mut of_recorded) = (0, 0, 0);
+        while of_day < self.days.len() && of_recorded < recorded.days.len() {
+            let (day, other) = (self.days[of_day], recorded.days[of_recorded]);
+            let (end_of_day, end_of_recorded) = (self.end(of_day), recorded.end(of_recorded));
+            let end = end_of_day.min(end_of_recorded);
+            each(end - start, day, day.max(other));
+            of_day += usize::from(end == end_of_day);
+            of_recorded += usize::from(end == end_of_recorded);
+            start = end;
+        }
+    }
+
+    /// The row behind the last of a day.
+    fn end(&self, place: usize) -> u32 {
+        self.ends.get(place).copied().unwrap_or(place as u32 + 1)
+    }
+}
+
 /// Reads one column of days.
 #[derive(Default)]
 pub struct DayReader {
@@ -298,6 +374,35 @@ impl DayReader {
     /// The day of each row; [`NO_DAY`] where it is missing or a filler, [`BAD_DAY`] where it is no date.
     pub fn read(&mut self, array: &ArrayRef, name: &str, out: &mut Vec<i32>) -> Result<()> {
         out.clear();
+        self.read_as_written(array, name, out)?;
+        self.blank_fillers(out);
+        Ok(())
+    }
+
+    /// As [`DayReader::read`], with equal neighbours together where the file has them so.
+    pub fn read_runs(&mut self, column: &Column, name: &str, out: &mut Days) -> Result<()> {
+        out.clear();
+        let coded = match column {
+            Column::Array(array) => return self.read(array, name, &mut out.days),
+            Column::Coded(coded) => coded,
+        };
+        let mut dictionary = std::mem::take(&mut self.dictionary);
+        let days = dictionary.learn(coded.values(), |values, worked_out| {
+            self.read_as_written(values, name, worked_out)?;
+            let is_filler = |day: &&mut i32| self.nulls.contains(day);
+            worked_out.iter_mut().filter(is_filler).for_each(|day| *day = FILLER);
+            Ok(())
+        })?;
+        coded.each_run(|rows, key| {
+            let day = days.get(key as usize).copied().unwrap_or(NO_DAY);
+            self.markers += if day == FILLER { u64::from(rows) } else { 0 };
+            out.push(rows, if day == FILLER { NO_DAY } else { day });
+        })?;
+        self.dictionary = dictionary;
+        Ok(())
+    }
+
+    fn read_as_written(&mut self, array: &ArrayRef, name: &str, out: &mut Vec<i32>) -> Result<()> {
         const DAY_MS: i64 = 86_400_000;
         macro_rules! scaled {
             ($kind:ty, $per_day:expr) => {
@@ -332,7 +437,6 @@ impl DayReader {
                 out.push(day);
             })?,
         }
-        self.blank_fillers(out);
         Ok(())
     }
 
@@ -421,27 +525,52 @@ pub fn read_amounts(array: &ArrayRef, unit: AmountUnit, name: &str, out: &mut Ve
     Ok(bad)
 }
 
-/// As [`read_amounts`], for whoever asks about some rows only: the others may have [`Event::NO_AMOUNT`].
-pub fn read_amounts_of(
-    array: &ArrayRef,
-    unit: AmountUnit,
-    name: &str,
-    rows: Option<&[u32]>,
-    out: &mut Vec<i32>,
-) -> Result<u64> {
-    let (Some(rows), Some(numbers)) = (rows, array.as_primitive_opt::<Float64Type>()) else {
-        return read_amounts(array, unit, name, out);
-    };
-    out.clear();
-    out.resize(array.len(), Event::NO_AMOUNT);
-    let (factor, mut bad) = (factor_of(unit), 0);
-    for row in rows.iter().map(|row| *row as usize).filter(|row| numbers.is_valid(*row)) {
-        match scaled(numbers.value(row), factor) {
-            Some(amount) => out[row] = amount,
-            None => bad += 1,
+/// Reads the amounts of some rows.
+#[derive(Default)]
+pub struct AmountReader {
+    dictionary: KnownDictionary<i32>,
+    keys: Vec<u32>,
+    all: Vec<i32>,
+}
+
+impl AmountReader {
+    /// As [`read_amounts`], of these rows alone, which are in order; what is no number may be counted of all rows.
+    pub fn read_some(
+        &mut self,
+        column: &Column,
+        unit: AmountUnit,
+        name: &str,
+        rows: &[u32],
+        out: &mut Vec<i32>,
+    ) -> Result<u64> {
+        out.clear();
+        if let Column::Coded(coded) = column
+            && !coded.is_text()
+        {
+            coded.keys_of(rows, &mut self.keys)?;
+            let amounts = self
+                .dictionary
+                .learn(coded.values(), |values, worked_out| read_amounts(values, unit, name, worked_out).map(|_| ()))?;
+            let amount = |key: &u32| amounts.get(*key as usize).copied().unwrap_or(Event::NO_AMOUNT);
+            out.extend(self.keys.iter().map(amount));
+            let is_bad = |(key, amount): &(&u32, &i32)| **key != NO_KEY && **amount == Event::NO_AMOUNT;
+            return Ok(self.keys.iter().zip(&*out).filter(is_bad).count() as u64);
         }
+        let array = column.array()?;
+        if let Some(numbers) = array.as_primitive_opt::<Float64Type>() {
+            let (factor, mut bad) = (factor_of(unit), 0);
+            out.extend(rows.iter().map(|row| {
+                let number = numbers.is_valid(*row as usize).then(|| numbers.value(*row as usize));
+                let amount = number.map(|number| scaled(number, factor));
+                bad += u64::from(amount == Some(None));
+                amount.flatten().unwrap_or(Event::NO_AMOUNT)
+            }));
+            return Ok(bad);
+        }
+        let bad = read_amounts(array, unit, name, &mut self.all)?;
+        out.extend(rows.iter().map(|row| self.all[*row as usize]));
+        Ok(bad)
     }
-    Ok(bad)
 }
 
 /// How many decimal places an amount keeps.
@@ -494,6 +623,7 @@ fn decimal(text: Option<&[u8]>, places: u32, bad: &mut u64) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::coded::tests::column_of;
     use super::*;
     use arrow_array::{DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray};
 
@@ -543,10 +673,13 @@ mod tests {
             for_each_text(values, "c", |text| out.push(text.expect("no gaps among the values")[0]))
         };
         for array in [&wide, &narrow] {
-            let (mut all, mut some) = (Vec::new(), Vec::new());
+            let (mut all, mut keys, mut some) = (Vec::new(), Vec::new(), Vec::new());
             KnownDictionary::default().each_row(array, b'-', &mut all, length).unwrap();
-            KnownDictionary::default().some_rows(array, b'-', &[1, 2, 3], &mut some, length).unwrap();
-            assert_eq!((&all[..], &some[..]), (&b"a-ba-"[..], &b"-ba"[..]));
+            assert_eq!(all, b"a-ba-");
+            let column = Column::from(array.clone());
+            column.keys(&mut keys).unwrap();
+            column.keys_of(&[1, 2, 3], &mut some).unwrap();
+            assert_eq!((&keys[..], &some[..]), (&[0, NO_KEY, 1, 0, NO_KEY][..], &[NO_KEY, 1, 0][..]));
         }
         let mut gaps = Vec::new();
         KnownDictionary::default().each_row(&empty, b'-', &mut gaps, length).unwrap();
@@ -561,6 +694,41 @@ mod tests {
             for_some_texts(&array, "c", &[0, 2], |text| texts.push(text.unwrap()[0])).unwrap();
         }
         assert_eq!(texts, b"pr79");
+    }
+
+    #[test]
+    fn a_columns_pages_are_read_as_its_array_is() {
+        let start = Day::parse(b"2016-04-01").unwrap().0;
+        let day = |row: i32| (row % 11 != 3).then_some(if row % 400 < 30 { -62_091 } else { start + row / 9 });
+        let days: arrow_array::Date32Array = (0..3_000).map(day).collect();
+        let texts: StringArray = days.iter().map(|day| day.map(|day| Day(day).to_string())).collect();
+        let filler = DayColumn { column: "d".to_owned(), null: vec!["1800-01-01".to_owned()] };
+        assert_eq!(Day::parse(b"1800-01-01").unwrap().0, -62_091);
+        for array in [Arc::new(days) as ArrayRef, Arc::new(texts)] {
+            let (mut plain, mut coded) = (DayReader::new(&filler), DayReader::new(&filler));
+            let (mut expected, mut read, mut rows) = (Vec::new(), Days::default(), Vec::new());
+            plain.read(&array, "d", &mut expected).unwrap();
+            coded.read_runs(&column_of(&array), "d", &mut read).unwrap();
+            read.each_row(&mut rows);
+            assert_eq!(rows, expected);
+            assert!(coded.markers > 100 && coded.markers == plain.markers);
+            read.of_rows(&[0, 5, 2_999], &mut rows);
+            assert_eq!(rows, [0, 5, 2_999].map(|row| expected[row]));
+        }
+        let numbers: Float64Array =
+            (0..3_000).map(|row| (row % 7 != 0).then_some(if row % 5 == 0 { f64::NAN } else { 1.5 })).collect();
+        let array: ArrayRef = Arc::new(numbers);
+        let rows: Vec<u32> = (0..3_000).step_by(2).collect();
+        let read = |column: &Column| {
+            let mut amounts = Vec::new();
+            let bad =
+                AmountReader::default().read_some(column, AmountUnit::Measured, "c", &rows, &mut amounts).unwrap();
+            (bad, amounts)
+        };
+        let (of_pages, of_array) = (read(&column_of(&array)), read(&array.into()));
+        // Of the 1,500 even rows 300 are multiples of ten, and of those every seventh has no number.
+        assert_eq!(of_pages.0, 300 - 43);
+        assert_eq!(of_pages, of_array);
     }
 
     #[test]

@@ -684,8 +684,8 @@ impl<'a> Parser<'a> {
         if rows > 0 {
             let arrays = self.finish_columns()?;
             let column = |origin: &Origin| match origin {
-                Origin::Column(field) => Ok(Some(arrays[self.plan.slots[*field]].clone())),
-                Origin::Folder(value) => repeated(value, rows).map(Some),
+                Origin::Column(field) => Ok(Some(arrays[self.plan.slots[*field]].clone().into())),
+                Origin::Folder(value) => repeated(value, rows).map(|array| Some(array.into())),
                 Origin::Absent => Ok(None),
             };
             let columns: Result<Vec<_>> = self.plan.origins.iter().map(column).collect();
@@ -756,7 +756,7 @@ mod tests {
         let sink = |batch: Batch| {
             assert!(batch.rows > 0, "a batch holds rows");
             for row in 0..batch.rows {
-                let columns = batch.columns.iter().flatten().map(|column| column.as_string::<i32>());
+                let columns = batch.columns.iter().flatten().map(|column| column.array().unwrap().as_string::<i32>());
                 let values = columns.map(|text| text.is_valid(row).then(|| text.value(row).to_owned()));
                 rows.lock().unwrap().push((batch.first_row + row as u64, values.collect()));
             }

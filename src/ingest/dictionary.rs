@@ -70,7 +70,7 @@ impl DictionaryInput {
         let mut columns = Vec::new();
         for (column, (name, _)) in batch.columns.iter().zip(names) {
             let mut cells: Vec<Box<[u8]>> = Vec::with_capacity(batch.rows);
-            let array = plain(column.as_ref().expect("required columns are there"))?;
+            let array = plain(column.as_ref().expect("required columns are there").array()?)?;
             for_each_text(&array, name, |text| cells.push(text.unwrap_or_default().trim_ascii().into()))?;
             columns.push(cells);
         }

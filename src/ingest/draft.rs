@@ -192,8 +192,8 @@ fn sample(file: &InputFile, dialect: &CsvDialect) -> Result<Vec<Seen>> {
         }
         *rows += batch.rows;
         for ((column, name), tally) in batch.columns.iter().zip(&names).zip(tallies) {
-            if let Some(array) = column {
-                tally_column(array, name, tally)?;
+            if let Some(column) = column {
+                tally_column(column.array()?, name, tally)?;
             }
         }
         Ok(())

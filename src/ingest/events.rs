@@ -11,8 +11,9 @@ use arrow_schema::DataType;
 use rayon::prelude::*;
 
 use super::classify::{self, BLANK, IRRELEVANT, Reading, RowConcepts, ValueId, ValueReader};
+use super::coded::Column;
 use super::column::{
-    self, BAD_DAY, DayReader, KnownDictionary, NO_DAY, each_key, for_each_text, for_some_texts, is_one_value,
+    self, AmountReader, BAD_DAY, DayReader, Days, KnownDictionary, NO_DAY, for_each_text, for_some_texts,
 };
 use super::counts::{Counts, Rule};
 use super::files::Batch;
@@ -63,6 +64,7 @@ pub struct PersonReader {
     last_person: u32,
     dictionary: KnownDictionary<u32>,
     keys: Vec<Option<u128>>,
+    places: Vec<u32>,
 }
 
 fn number_of(found: Found) -> u32 {
@@ -96,21 +98,26 @@ impl PersonReader {
     /// A column of a type that holds no pseudonyms.
     pub fn read_some(
         &mut self,
-        array: &ArrayRef,
+        column: &Column,
         name: &str,
         spine: &Spine,
         rows: &[u32],
         out: &mut Vec<u32>,
     ) -> Result<()> {
         out.clear();
-        if let DataType::Dictionary(..) = array.data_type() {
-            return self.with_dictionary(|people, dictionary| {
-                dictionary.some_rows(array, NOBODY, rows, out, |distinct, worked_out| {
-                    people.find_all(distinct, name, spine, worked_out)
-                })
-            });
-        }
-        for_some_texts(array, name, rows, |text| out.push(self.person(text, spine)))
+        let Some(distinct) = column.dictionary() else {
+            return for_some_texts(column.array()?, name, rows, |text| out.push(self.person(text, spine)));
+        };
+        let mut places = std::mem::take(&mut self.places);
+        column.keys_of(rows, &mut places)?;
+        self.with_dictionary(|people, dictionary| {
+            let people = dictionary
+                .learn(distinct, |distinct, worked_out| people.find_all(distinct, name, spine, worked_out))?;
+            out.extend(places.iter().map(|place| people.get(*place as usize).copied().unwrap_or(NOBODY)));
+            Ok(())
+        })?;
+        self.places = places;
+        Ok(())
     }
 
     fn with_dictionary(
@@ -296,6 +303,13 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// Whether nothing but its day says when a row was, how long, and since when it is known, and rows have no copies.
+    fn has_one_day_a_row(&self) -> bool {
+        self.recorded.is_none() && self.end.is_none() && self.duplicate_key.is_empty()
+    }
+}
+
 /// The tables and rows of one thread.
 struct Thread {
     people: PersonReader,
@@ -305,6 +319,7 @@ struct Thread {
     ended_by: Option<DayReader>,
     newest: Option<DayReader>,
     prefer: Option<ValueReader>,
+    amount: AmountReader,
     weekly: Option<WeeklyReader>,
     fields: Vec<ValueReader>,
     /// The field reader of each column's buffer.
@@ -340,6 +355,8 @@ struct Sent {
     /// The rows that name no sender, and whose they are.
     unnamed: Vec<u32>,
     people: Vec<u32>,
+    /// The day of every row of such a batch, and when it was known.
+    days: Vec<(i32, i32)>,
 }
 
 const UNSEEN: u32 = u32::MAX - 1;
@@ -355,12 +372,16 @@ struct Buffers {
     people: Vec<u32>,
     days: Vec<i32>,
     recorded: Vec<i32>,
+    amounts: Vec<i32>,
+    /// The days of all rows; what follows has an entry a row too.
+    all_days: Days,
+    all_recorded: Days,
+    places: Vec<u32>,
     ends: Vec<i32>,
     ended_by: Vec<i32>,
     newest: Vec<i32>,
     preferred: Vec<ValueId>,
     minutes: Vec<i32>,
-    amounts: Vec<i32>,
     keys: Vec<u64>,
 }
 
@@ -427,6 +448,7 @@ impl<'a> EventReader<'a> {
                 .as_ref()
                 .and_then(|duplicates| duplicates.prefer.as_ref())
                 .map(|prefer| self.values_of(&prefer.as_field())),
+            amount: AmountReader::default(),
             weekly: layout
                 .amount
                 .as_ref()
@@ -554,20 +576,21 @@ impl Thread {
     fn take(&mut self, reader: &EventReader, batch: &Batch) -> Result<()> {
         let (shape, layout) = (&reader.shape, reader.layout);
         let name = |column: usize| shape.wanted[column].0.as_str();
-        let column = |column: usize| batch.columns[column].as_ref().expect("required columns are there");
         self.counts.rows += batch.rows as u64;
         self.choose_rows(reader, batch)?;
-        let (rows, people) = (&self.buffers.rows, &mut self.buffers.people);
-        self.people.read_some(column(shape.person), name(shape.person), reader.context.spine, rows, people)?;
-        self.day.read(column(shape.day), name(shape.day), &mut self.buffers.days)?;
+        let Buffers { rows, people, days, recorded, all_days, all_recorded, .. } = &mut self.buffers;
+        self.people.read_some(batch.required(shape.person), name(shape.person), reader.context.spine, rows, people)?;
+        self.day.read_runs(batch.required(shape.day), name(shape.day), all_days)?;
+        all_days.of_rows(rows, days);
         if let (Some(reader), Some(place)) = (&mut self.recorded, shape.recorded) {
-            reader.read(column(place), name(place), &mut self.buffers.recorded)?;
+            reader.read_runs(batch.required(place), name(place), all_recorded)?;
+            all_recorded.of_rows(rows, recorded);
         }
         if let (Some(reader), Some(place)) = (&mut self.end, shape.end) {
-            reader.read(column(place), name(place), &mut self.buffers.ends)?;
+            reader.read(batch.array(place)?, name(place), &mut self.buffers.ends)?;
         }
         if let (Some(reader), Some(place)) = (&mut self.ended_by, shape.ended_by) {
-            match &batch.columns[place] {
+            match batch.optional(place)? {
                 Some(array) => reader.read(array, name(place), &mut self.buffers.ended_by)?,
                 None => {
                     self.buffers.ended_by.clear();
@@ -576,10 +599,10 @@ impl Thread {
             }
         }
         if let (Some(reader), Some(place)) = (&mut self.newest, shape.newest) {
-            reader.read(column(place), name(place), &mut self.buffers.newest)?;
+            reader.read(batch.array(place)?, name(place), &mut self.buffers.newest)?;
         }
         if let (Some(reader), Some(place)) = (&mut self.prefer, shape.prefer) {
-            match &batch.columns[place] {
+            match batch.optional(place)? {
                 Some(array) => reader.read(array, name(place), &mut self.buffers.preferred)?,
                 None => {
                     self.buffers.preferred.clear();
@@ -588,22 +611,30 @@ impl Thread {
             }
         }
         if let (Some(amount), Some(place)) = (&layout.amount, shape.amount) {
-            let (array, out) = (column(place), &mut self.buffers.amounts);
-            let rows = self.weekly.is_none().then_some(&self.buffers.rows[..]);
-            self.counts.bad_amounts += column::read_amounts_of(array, amount.unit, name(place), rows, out)?;
-            if let Some(weekly) = &mut self.weekly {
-                self.counts.bad_amounts += weekly.apply(batch, &shape.wanted, &mut self.buffers.amounts)?;
-            }
+            let Buffers { rows, amounts, .. } = &mut self.buffers;
+            self.counts.bad_amounts += match &mut self.weekly {
+                None => self.amount.read_some(batch.required(place), amount.unit, name(place), rows, amounts)?,
+                Some(weekly) => {
+                    let mut all = Vec::new();
+                    let bad = column::read_amounts(batch.array(place)?, amount.unit, name(place), &mut all)?;
+                    let unknown = weekly.apply(batch, &shape.wanted, &mut all)?;
+                    amounts.clear();
+                    amounts.extend(rows.iter().map(|row| all[*row as usize]));
+                    bad + unknown
+                }
+            };
         }
         if let Some(place) = shape.time {
-            read_minutes(column(place), name(place), &mut self.buffers.minutes)?;
+            read_minutes(batch.array(place)?, name(place), &mut self.buffers.minutes)?;
         }
         if !shape.duplicate_key.is_empty() {
             read_keys(shape, batch, &mut self.key_fields, &mut self.buffers.keys)?;
         }
         self.count_sent(reader, batch)?;
-        for place in 0..self.buffers.rows.len() {
-            self.take_row(reader, batch, place);
+        self.know_first_days(reader);
+        match reader.opt_out_codes.is_none() && shape.has_one_day_a_row() {
+            true => self.take_rows_of_one_day(reader, batch),
+            false => (0..self.buffers.rows.len()).for_each(|number| self.take_row(reader, batch, number)),
         }
         Ok(())
     }
@@ -613,7 +644,7 @@ impl Thread {
         self.buffers.rows.clear();
         self.buffers.concepts.clear();
         let dropped = match dictionary_of_concepts(reader, batch) {
-            Some((array, name, of)) => self.choose_by_dictionary(reader, batch, array, name, of)?,
+            Some((column, name, of)) => self.choose_by_dictionary(reader, batch, column, name, of)?,
             None => self.choose_by_values(reader, batch)?,
         };
         self.counts.drop_rows(Rule::NotAskedFor, (batch.rows - self.buffers.rows.len()) as u64 - dropped);
@@ -626,13 +657,15 @@ impl Thread {
         &mut self,
         reader: &EventReader,
         batch: &Batch,
-        array: &ArrayRef,
+        column: &Column,
         name: &str,
         of: usize,
     ) -> Result<u64> {
         let blank = self.concept_of_value(0, of, BLANK, reader);
-        let mut by_place = std::mem::take(&mut self.by_place);
-        let learnt = by_place.learn(array, |distinct, worked_out| {
+        let distinct = column.dictionary().expect("the column has one");
+        let (mut by_place, mut places) = (std::mem::take(&mut self.by_place), std::mem::take(&mut self.buffers.places));
+        column.keys(&mut places)?;
+        let concepts = by_place.learn(distinct, |distinct, worked_out| {
             self.value_of_place.clear();
             for_each_text(distinct, name, |text| {
                 let value = self.fields[0].values.of(text);
@@ -640,14 +673,13 @@ impl Thread {
                 let is_fault = self.fields[0].values.is_fault(value);
                 worked_out.push(if is_fault { FAULT } else { self.concept_of_value(0, of, value, reader) });
             })
-        });
-        let (concepts, nulls) = (learnt?, array.nulls().filter(|nulls| nulls.null_count() > 0));
+        })?;
         let mut dropped = 0;
-        each_key(array, |row, key| {
-            let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
-            let mut concept = if is_null { blank } else { concepts[key] };
+        for (row, &place) in places.iter().enumerate() {
+            // A row without a value has a place that no dictionary has.
+            let mut concept = concepts.get(place as usize).copied().unwrap_or(blank);
             if concept == FAULT {
-                let value = self.value_of_place[key];
+                let value = self.value_of_place[place as usize];
                 concept = match self.set_aside_fault(reader, batch, (0, 0), row, value) {
                     true => DROPPED,
                     false => self.concept_of_value(0, of, value, reader),
@@ -658,8 +690,8 @@ impl Thread {
                 self.buffers.rows.push(row as u32);
                 self.buffers.concepts.push(concept);
             }
-        });
-        self.by_place = by_place;
+        }
+        (self.by_place, self.buffers.places) = (by_place, places);
         Ok(dropped)
     }
 
@@ -681,8 +713,9 @@ impl Thread {
     fn count_sent(&mut self, reader: &EventReader, batch: &Batch) -> Result<()> {
         self.read_senders(reader, batch)?;
         let (slots, sent) = (reader.context.slots, &mut self.sent);
-        let days = &self.buffers.days[..];
-        let recorded = reader.shape.recorded.map(|_| &self.buffers.recorded[..]);
+        // A recording day that is missing or no date is far in the past.
+        let (days, recorded) = (&self.buffers.all_days, &self.buffers.all_recorded);
+        let recorded = reader.shape.recorded.map(|_| recorded);
         let of_practices = is_sent_by_practices(reader);
         if let [sender] = sent.values[..]
             && (sender != BLANK || !of_practices)
@@ -690,26 +723,33 @@ impl Thread {
             sent.by_sender.count_all(slots, sender, days, recorded);
             return Ok(());
         }
-        // A recording day that is missing or no date is far in the past.
-        let known = |row: usize| recorded.map_or(days[row], |recorded| days[row].max(recorded[row]));
+        sent.days.clear();
+        days.each_known(recorded, |rows, day, known| {
+            sent.days.extend(std::iter::repeat_n((day, known), rows as usize));
+        });
         let sender_of = |row: usize| if let [sender] = sent.values[..] { sender } else { sent.values[row] };
         sent.unnamed.clear();
-        for (row, &day) in days.iter().enumerate() {
+        for (row, &(day, known)) in sent.days.iter().enumerate() {
             match sender_of(row) {
                 BLANK if of_practices => sent.unnamed.push(row as u32),
-                sender => sent.by_sender.count(slots, sender, day, known(row)),
+                sender => sent.by_sender.count(slots, sender, day, known, 1),
             }
         }
         if sent.unnamed.is_empty() {
             return Ok(());
         }
         let (spine, person) = (reader.context.spine, reader.shape.person);
-        let array = batch.columns[person].as_ref().expect("required columns are there");
-        self.people.read_some(array, &reader.shape.wanted[person].0, spine, &sent.unnamed, &mut sent.people)?;
+        self.people.read_some(
+            batch.required(person),
+            &reader.shape.wanted[person].0,
+            spine,
+            &sent.unnamed,
+            &mut sent.people,
+        )?;
         for (&row, &person) in sent.unnamed.iter().zip(&sent.people).filter(|(_, person)| **person < NOBODY) {
-            let day = days[row as usize];
+            let (day, known) = sent.days[row as usize];
             if let Some(practice) = spine.practice_on(person, Day(day)) {
-                sent.by_practice.count(slots, practice, day, known(row as usize));
+                sent.by_practice.count(slots, practice, day, known, 1);
             }
         }
         Ok(())
@@ -720,13 +760,15 @@ impl Thread {
         let Sent { senders, values, .. } = &mut self.sent;
         values.clear();
         let column = reader.shape.sender.and_then(|(_, column)| Some((column, batch.columns[column].as_ref()?)));
-        let (Some((column, array)), Some(senders)) = (column, senders) else {
+        let (Some((place, column)), Some(senders)) = (column, senders) else {
             values.push(BLANK);
             return Ok(());
         };
-        let is_one = matches!(array.data_type(), DataType::Dictionary(..)) && is_one_value(array);
-        let rows = if is_one { array.slice(0, 1) } else { array.clone() };
-        senders.read(&rows, &reader.shape.wanted[column].0, values)
+        let name = &reader.shape.wanted[place].0;
+        match column.one_value() {
+            Some(one) => senders.read(&one, name, values),
+            None => senders.read(column.array()?, name, values),
+        }
     }
 
     /// The values of every field column of the batch, one buffer a column.
@@ -737,7 +779,7 @@ impl Thread {
         for (field, values) in reader.shape.fields.iter().zip(&mut self.fields) {
             for &column in &field.columns {
                 let out = &mut self.buffers.values[buffer];
-                match &batch.columns[column] {
+                match batch.optional(column)? {
                     Some(array) => {
                         let name = &reader.shape.wanted[column].0;
                         values.read(array, name, out)?;
@@ -869,23 +911,43 @@ impl Thread {
         (filled, hash)
     }
 
-    /// The first day on which an event of the concept matters to some date of the run.
-    #[inline]
-    fn first_day_of(&mut self, reader: &EventReader, concept: u32) -> i32 {
-        if let Some(&day) = self.first_days.get(concept as usize) {
-            return day;
-        }
-        let known = self.first_days.len();
-        let more = self.concepts.concepts[known..].iter().map(|concept| reader.context.first_day_of(concept));
-        self.first_days.extend(more);
-        self.first_days[concept as usize]
+    /// For every concept so far, the first day on which an event of it matters to some date of the run.
+    fn know_first_days(&mut self, reader: &EventReader) {
+        let new = &self.concepts.concepts[self.first_days.len()..];
+        self.first_days.extend(new.iter().map(|concept| reader.context.first_day_of(concept)));
     }
 
-    /// Takes the row at this place among those that are taken.
-    fn take_row(&mut self, reader: &EventReader, batch: &Batch, place: usize) {
+    /// As [`Thread::take_row`] for all rows that are taken, where they have one day each: what is most often so is
+    /// settled at once.
+    fn take_rows_of_one_day(&mut self, reader: &EventReader, batch: &Batch) {
+        let horizon = reader.context.horizon.0;
+        let (mut used, mut before, mut after) = (0, 0, 0);
+        for number in 0..self.buffers.rows.len() {
+            let buffers = &self.buffers;
+            let (person, day, concept) = (buffers.people[number], buffers.days[number], buffers.concepts[number]);
+            if person >= NOBODY || day <= BAD_DAY {
+                self.take_row(reader, batch, number);
+            } else if day >= horizon {
+                after += 1;
+            } else if day < self.first_days[concept as usize] {
+                self.rows.pass_over(concept);
+                before += 1;
+            } else {
+                let amount = if reader.shape.amount.is_some() { buffers.amounts[number] } else { Event::NO_AMOUNT };
+                used += 1;
+                self.rows.push(Row { person, event: Event { day, concept, amount, days: 0, known_after: 0 } });
+            }
+        }
+        self.counts.used += used;
+        self.counts.drop_rows(Rule::BeforeAnyWindow, before);
+        self.counts.drop_rows(Rule::AfterLastAsOf, after);
+    }
+
+    /// Takes the row with this number among those that are taken.
+    fn take_row(&mut self, reader: &EventReader, batch: &Batch, number: usize) {
         let buffers = &self.buffers;
         let shape = &reader.shape;
-        let (row, concept, person) = (buffers.rows[place] as usize, buffers.concepts[place], buffers.people[place]);
+        let (row, concept, person) = (buffers.rows[number] as usize, buffers.concepts[number], buffers.people[number]);
         let place = batch.first_row + row as u64;
         let name = |column: usize| shape.wanted[column].0.as_str();
         match person {
@@ -897,7 +959,7 @@ impl Thread {
         let reject = |counts: &mut Counts, column: usize, rule: Rule| {
             counts.reject_row_of(Some(person), batch.file, place, name(column), rule);
         };
-        let day = buffers.days[row];
+        let day = buffers.days[number];
         if let Some(says) = &reader.opt_out_codes {
             self.opt_outs.extend(says.entry(person, day, &self.concepts.concepts[concept as usize]));
         }
@@ -909,17 +971,18 @@ impl Thread {
         }
         let mut event = Event { day, concept, amount: Event::NO_AMOUNT, days: 0, known_after: 0 };
         if shape.amount.is_some() {
-            event.amount = buffers.amounts[row];
+            event.amount = buffers.amounts[number];
         }
-        if let Some(recorded) = shape.recorded.filter(|_| buffers.recorded[row] == BAD_DAY) {
-            return reject(&mut self.counts, recorded, Rule::BadDate);
-        }
-        if shape.recorded.is_some() && buffers.recorded[row] > day {
-            event.known_after = (buffers.recorded[row] - day).min(i32::from(u16::MAX)) as u16;
-            self.noted.recorded_late += u64::from(event.known_after > RECORDED_LATE_DAYS);
-        }
-        if shape.recorded.is_some() && buffers.recorded[row] != NO_DAY && buffers.recorded[row] < day {
-            self.noted.recorded_before_its_day += 1;
+        if let Some(column) = shape.recorded {
+            let recorded = buffers.recorded[number];
+            if recorded == BAD_DAY {
+                return reject(&mut self.counts, column, Rule::BadDate);
+            }
+            if recorded > day {
+                event.known_after = (recorded - day).min(i32::from(u16::MAX)) as u16;
+                self.noted.recorded_late += u64::from(event.known_after > RECORDED_LATE_DAYS);
+            }
+            self.noted.recorded_before_its_day += u64::from(recorded != NO_DAY && recorded < day);
         }
         if let Some(end) = shape.end {
             let mut last = buffers.ends[row];
@@ -947,7 +1010,7 @@ impl Thread {
             }
         }
         if shape.duplicate_key.is_empty() {
-            if day < self.first_day_of(reader, concept) {
+            if day < self.first_days[concept as usize] {
                 self.rows.pass_over(concept);
                 return self.counts.drop_row(Rule::BeforeAnyWindow);
             }
@@ -977,12 +1040,13 @@ fn is_sent_by_practices(reader: &EventReader) -> bool {
 
 /// The column that alone decides the concept of a row and comes as a dictionary, its name, and its field's place in the
 /// stream plan; `None` where more than that has to be looked at.
-fn dictionary_of_concepts<'b>(reader: &'b EventReader, batch: &'b Batch) -> Option<(&'b ArrayRef, &'b str, usize)> {
+fn dictionary_of_concepts<'b>(reader: &'b EventReader, batch: &'b Batch) -> Option<(&'b Column, &'b str, usize)> {
     let [field] = &reader.shape.fields[..] else { return None };
     let ([column], Some(of), None) = (&field.columns[..], field.planned, &field.keep) else { return None };
-    let array = batch.columns[*column].as_ref()?;
-    let is_enough = reader.shape.duplicate_key.is_empty() && matches!(array.data_type(), DataType::Dictionary(..));
-    is_enough.then_some((array, reader.shape.wanted[*column].0.as_str(), of))
+    let name = reader.shape.wanted[*column].0.as_str();
+    let column = batch.columns[*column].as_ref()?;
+    let is_enough = reader.shape.duplicate_key.is_empty() && column.dictionary().is_some();
+    is_enough.then_some((column, name, of))
 }
 
 /// Columns that decide the concept: field reader, buffer, and the field's place in the stream plan.
@@ -1032,7 +1096,7 @@ fn read_keys(shape: &Shape, batch: &Batch, fields: &mut [Option<ValueReader>], o
     out.resize(batch.rows, 0);
     let add = |key: &mut u64, part: &[u8]| *key = xxhash_rust::xxh3::xxh3_64_with_seed(part, *key);
     for (part, field) in shape.duplicate_key.iter().zip(fields) {
-        let array = batch.columns[part.column].as_ref().expect("required columns are there");
+        let array = batch.array(part.column)?;
         let name = &shape.wanted[part.column].0;
         match (&part.compared, field) {
             (Compared::Day(column), _) => {

@@ -19,6 +19,7 @@ use arrow_array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
 use arrow_buffer::NullBuffer;
 use sha2::{Digest, Sha256};
 
+use super::coded::Column;
 use super::layout::Encoding;
 use super::{csv, parquet};
 
@@ -90,8 +91,31 @@ pub struct Batch {
     /// The number of its first row: in a CSV file as a spreadsheet counts, so the header is row 1; in Parquet from 1.
     pub first_row: u64,
     /// In the order of the wanted columns; `None` is an optional column that this file lacks.
-    pub columns: Vec<Option<ArrayRef>>,
+    pub columns: Vec<Option<Column>>,
     pub rows: usize,
+}
+
+impl Batch {
+    /// A column that every file has.
+    pub fn required(&self, place: usize) -> &Column {
+        self.columns[place].as_ref().expect("required columns are there")
+    }
+
+    /// As [`Batch::required`], worked out in full.
+    ///
+    /// # Errors
+    /// [`Damaged`](super::coded::Damaged) data.
+    pub fn array(&self, place: usize) -> Result<&ArrayRef> {
+        self.required(place).array()
+    }
+
+    /// A column that a file may lack, worked out in full.
+    ///
+    /// # Errors
+    /// [`Damaged`](super::coded::Damaged) data.
+    pub fn optional(&self, place: usize) -> Result<Option<&ArrayRef>> {
+        self.columns[place].as_ref().map(Column::array).transpose()
+    }
 }
 
 /// How many rows each file had, in the order of the files.
@@ -406,7 +430,8 @@ pub(super) fn repeated(value: &ArrayRef, rows: usize) -> Result<ArrayRef> {
 /// # Shape
 /// CSV columns are text (`Utf8`) in which an empty field without quotes is null. Parquet columns keep their types, but
 /// text is `Dictionary(Int32, Utf8)` where the file stores a row group's column with a dictionary, whose values are
-/// then the same array in all batches of the row group, and `Utf8` elsewhere. A column stated by folders is a
+/// then the same array in all batches of the row group, and `Utf8` elsewhere. Columns with dictionaries are worked out
+/// when somebody asks for the array. A column stated by folders is a
 /// dictionary of one value. The sink is called from the threads of the current rayon pool.
 /// # Errors
 /// The first problem by file and row, whatever the number of threads: a file that cannot be read, ends in the middle
@@ -715,7 +740,7 @@ mod tests {
         let wanted = [Wanted { name: "practice", optional: false }];
         let seen = Mutex::new(Vec::new());
         let sink = |batch: Batch| {
-            let column = batch.columns[0].clone().context("the folder states it")?;
+            let column = batch.array(0)?.clone();
             let dictionary = column.as_dictionary::<Int32Type>();
             let values = dictionary.downcast_dict::<StringArray>().unwrap();
             seen.lock().unwrap().extend(values.into_iter().map(|value| (batch.file, value.map(str::to_owned))));

@@ -5,6 +5,7 @@
 //! a caller who has batches in memory needs no file. Nothing here knows a score.
 
 pub mod classify;
+pub mod coded;
 pub mod column;
 pub mod counts;
 pub mod coverage;

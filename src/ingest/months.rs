@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::column::Days;
 use crate::day::{Day, Month};
 
 /// Months before an as-of day that are counted.
@@ -84,22 +85,15 @@ impl Tally {
     /// # Shape
     /// As [`Tally::count`] for one row after another, where a row is known from its day or its recording on, whichever
     /// is later; recording days that are missing are far in the past.
-    pub fn count_all(&mut self, slots: &Slots, sender: u32, days: &[i32], recorded: Option<&[i32]>) {
+    pub fn count_all(&mut self, slots: &Slots, sender: u32, days: &Days, recorded: Option<&Days>) {
         let outside = slots.of_day.len();
         let mut of_day = std::mem::take(&mut self.of_day);
         of_day.resize(outside + 1, 0);
         let place = |day: i32| (day.wrapping_sub(slots.first_day) as u32 as usize).min(outside);
-        match recorded {
-            None => days.iter().for_each(|day| of_day[place(*day)] += 1),
-            Some(recorded) => {
-                for (&day, &recorded) in days.iter().zip(recorded) {
-                    match recorded > day {
-                        false => of_day[place(day)] += 1,
-                        true => self.count(slots, sender, day, recorded),
-                    }
-                }
-            }
-        }
+        days.each_known(recorded, |rows, day, known| match known > day {
+            false => of_day[place(day)] += rows,
+            true => self.count(slots, sender, day, known, rows),
+        });
         of_day[outside] = 0;
         for (place, rows) in of_day.iter_mut().enumerate().filter(|(_, rows)| **rows > 0) {
             self.count_known(slots, sender, slots.first_day + place as i32, slots.of_day[place], *rows);
@@ -108,15 +102,15 @@ impl Tally {
         self.of_day = of_day;
     }
 
-    /// Counts a row of a day that was recorded on or after it.
+    /// Counts rows of a day that were recorded on or after it.
     #[inline]
-    pub fn count(&mut self, slots: &Slots, sender: u32, day: i32, known: i32) {
+    pub fn count(&mut self, slots: &Slots, sender: u32, day: i32, known: i32, rows: u32) {
         // A missing day is far outside, on either side.
         let Some(&slot) = slots.of_day.get(day.wrapping_sub(slots.first_day) as u32 as usize) else { return };
         if known >= slots.starts[usize::from(slot)].1.0 {
-            return self.count_late(slots, sender, slot, known);
+            return self.count_late(slots, sender, slot, known, rows);
         }
-        self.count_known(slots, sender, day, slot, 1);
+        self.count_known(slots, sender, day, slot, rows);
     }
 
     /// Counts rows of a day that were known before the next as-of day.
@@ -140,10 +134,10 @@ impl Tally {
     }
 
     #[cold]
-    fn count_late(&mut self, slots: &Slots, sender: u32, slot: u16, known: i32) {
+    fn count_late(&mut self, slots: &Slots, sender: u32, slot: u16, known: i32, rows: u32) {
         let passed = slots.as_of_up_to(known);
         if usize::from(passed) < slots.as_of.len() {
-            *self.late.entry((sender, slot, passed)).or_default() += 1;
+            *self.late.entry((sender, slot, passed)).or_default() += rows;
         }
     }
 }
@@ -310,10 +304,11 @@ mod tests {
             .collect();
         let (mut singly, mut together) = (Tally::default(), Tally::default());
         for (day, recorded) in days.iter().zip(&recorded) {
-            singly.count(&slots, 3, *day, *day.max(recorded));
+            singly.count(&slots, 3, *day, *day.max(recorded), 1);
         }
-        together.count_all(&slots, 3, &days[..1_700], Some(&recorded[..1_700]));
-        together.count_all(&slots, 3, &days[1_700..], Some(&recorded[1_700..]));
+        let each = |days: &[i32]| Days::from(days.to_vec());
+        together.count_all(&slots, 3, &each(&days[..1_700]), Some(&each(&recorded[..1_700])));
+        together.count_all(&slots, 3, &each(&days[1_700..]), Some(&each(&recorded[1_700..])));
         let sent = |tally: &Tally| {
             let mut sent = SentRows::default();
             sent.add(&slots, tally, |sender| sender.to_string());
@@ -323,9 +318,35 @@ mod tests {
         assert!(!singly.late.is_empty());
         // Of 21 January to 31 March 71 days, without recording days and with none late.
         let mut plain = Tally::default();
-        plain.count_all(&slots, 0, &days[..1], None);
-        plain.count_all(&slots, 0, &(day("2016-01-21").0..day("2016-04-05").0).collect::<Vec<_>>(), None);
+        plain.count_all(&slots, 0, &each(&days[..1]), None);
+        plain.count_all(&slots, 0, &(day("2016-01-21").0..day("2016-04-05").0).collect::<Vec<_>>().into(), None);
         assert_eq!(sent(&plain).months(&slots, "0", day("2016-04-01"))[..3], [31, 29, 11]);
+    }
+
+    #[test]
+    fn rows_of_one_day_are_counted_together_however_their_recording_days_lie_across() {
+        let slots = Slots::new(&[day("2016-01-15"), day("2016-04-01")]);
+        let (january, march) = (day("2016-01-10").0, day("2016-03-01").0);
+        // 5 rows of January, of which 2 are recorded at once, 3 after the first as-of day; 4 of March, 1 recorded in May.
+        let days: Days = [(5, january), (4, march)].into_iter().collect();
+        let recorded: Days =
+            [(2, january), (3, day("2016-01-20").0), (3, i32::MIN), (1, day("2016-05-01").0)].into_iter().collect();
+        let months = |days: &Days, recorded: &Days, as_of: &str| {
+            let mut tally = Tally::default();
+            tally.count_all(&slots, 0, days, Some(recorded));
+            let mut sent = SentRows::default();
+            sent.add(&slots, &tally, |_| String::new());
+            sent.months(&slots, "", day(as_of))[..3].to_vec()
+        };
+        let each = |days: &Days| {
+            let mut each = Vec::new();
+            days.each_row(&mut each);
+            Days::from(each)
+        };
+        for (days, recorded) in [(&days, &recorded), (&each(&days), &recorded), (&each(&days), &each(&recorded))] {
+            assert_eq!(months(days, recorded, "2016-01-15"), [2, 0, 0]);
+            assert_eq!(months(days, recorded, "2016-04-01"), [3, 0, 5]);
+        }
     }
 
     fn day(text: &str) -> Day {
@@ -334,7 +355,7 @@ mod tests {
 
     fn sent(slots: &Slots, rows: &[(u32, &str, &str)]) -> SentRows {
         let mut tally = Tally::default();
-        rows.iter().for_each(|(sender, on, known)| tally.count(slots, *sender, day(on).0, day(known).0));
+        rows.iter().for_each(|(sender, on, known)| tally.count(slots, *sender, day(on).0, day(known).0, 1));
         let mut sent = SentRows::default();
         sent.add(slots, &tally, |number| ["A", "B"][number as usize].to_owned());
         sent
@@ -380,7 +401,7 @@ mod tests {
         let newest = |on: &[(&str, usize)]| {
             let mut tally = Tally::default();
             for (on, rows) in on {
-                (0..*rows).for_each(|_| tally.count(&slots, 0, day(on).0, day(on).0));
+                (0..*rows).for_each(|_| tally.count(&slots, 0, day(on).0, day(on).0, 1));
             }
             let mut sent = SentRows::default();
             sent.add(&slots, &tally, |_| String::new());

@@ -1,26 +1,34 @@
 //! Parquet files to batches: only the wanted columns, and dictionaries kept as the file has them.
 //!
 //! A row group is read by one thread, or by several if it is very long: each part then has its own copy of the
-//! dictionaries. Whether a text column comes as a dictionary is settled per row group: a writer
-//! gives up its dictionary when that grows too large, and building one again for each batch costs more than it saves.
+//! dictionaries. Whether a column comes as its dictionary's keys is settled per row group: a writer gives up its
+//! dictionary when that grows too large, and building one again for each batch costs more than it saves. Columns of keys
+//! are handed on as the pages have them; the others are decoded to arrays.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, BinaryArray, StringArray};
 use arrow_schema::{DataType, Field, Schema};
+use bytes::{Buf, Bytes};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::basic::{ConvertedType, Encoding};
+use parquet::column::page::PageReader;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetStatisticsPolicy};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
 
+use super::coded::{self, Coded, Column, Damaged, Page, Piece};
 use super::column::texts_of;
 use super::files::{Batch, InputFile, Origin, SAMPLE_PLACES, Task, origins, repeated};
 
@@ -72,9 +80,10 @@ pub(super) fn header(file: &InputFile) -> Result<Vec<String>> {
 }
 
 /// How many rows a sample takes from one row group.
-const SAMPLE_ROWS: usize = 2_000;
+const SAMPLE_ROWS: u64 = 2_000;
 
-/// The values of every column that holds single values in some of a file's rows, by column.
+/// The values of every column that holds single values in some of a file's rows, by column; not each time that they
+/// come.
 pub(super) fn sample(file: &InputFile) -> Result<Vec<(String, Vec<Vec<u8>>)>> {
     let metadata = footer(file)?;
     let fields = metadata.schema().fields();
@@ -86,17 +95,16 @@ pub(super) fn sample(file: &InputFile) -> Result<Vec<(String, Vec<Vec<u8>>)>> {
         (0..SAMPLE_PLACES as usize).map(|place| groups * place / SAMPLE_PLACES as usize).collect();
     places.dedup();
     for group in places.into_iter().filter(|group| *group < groups) {
-        let opened = File::open(&file.path).with_context(|| format!("failed to read {}", file.name))?;
-        let read = || -> Result<Vec<RecordBatch>> {
-            let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.clone());
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata.clone());
-            let reader = builder.with_projection(mask).with_row_groups(vec![group]);
-            Ok(reader.with_batch_size(SAMPLE_ROWS).with_limit(SAMPLE_ROWS).build()?.collect::<Result<_, _>>()?)
+        let rows = u64::try_from(metadata.metadata().row_group(group).num_rows()).unwrap_or(0);
+        let part = Part { group, skip: 0, rows: rows.min(SAMPLE_ROWS), first_row: 1 };
+        let read = || -> Result<Vec<ArrayRef>> {
+            let mut reader = PartReader::new(&file.path, &metadata, roots.clone(), part)?;
+            let Some(rows) = reader.read()? else { return Ok(Vec::new()) };
+            let column = |root| reader.column(&Origin::Column(root), rows)?.ok_or(Damaged)?.distinct();
+            roots.iter().copied().map(column).collect()
         };
-        for batch in unless_damaged(read).unwrap_or_default() {
-            let arrays = batch.columns().iter();
-            columns.iter_mut().zip(arrays).for_each(|((name, values), array)| values.extend(texts_of(array, name)));
-        }
+        let read = unless_damaged(read).unwrap_or_default();
+        columns.iter_mut().zip(&read).for_each(|((name, values), array)| values.extend(texts_of(array, name)));
     }
     Ok(columns)
 }
@@ -165,18 +173,20 @@ pub(super) fn read_part(task: &Task, opened: &Opened, part: Part) {
 fn deliver_part(task: &Task, opened: &Opened, part: Part, row: &mut u64) -> Result<()> {
     let (file, end) = (opened.file, part.first_row + part.rows);
     let name = &task.files[file].name;
-    let roots = roots(&opened.origins);
     let context = |row: u64| format!("{name}: failed to read the rows from {row} to {}", end - 1);
-    let mut reader = unless_damaged(|| batches(task, opened, part, &roots)).with_context(|| context(*row))?;
-    let mut texts: Vec<Option<Converted>> = opened.origins.iter().map(|_| None).collect();
-    while let Some(batch) = unless_damaged(|| Ok(reader.next().transpose()?)).with_context(|| context(*row))? {
+    let (path, roots) = (&task.files[file].path, roots(&opened.origins));
+    let reader = unless_damaged(|| PartReader::new(path, &opened.metadata, roots, part));
+    let mut reader = reader.with_context(|| context(*row))?;
+    while let Some(rows) = unless_damaged(|| reader.read()).with_context(|| context(*row))? {
         let mut columns = Vec::with_capacity(opened.origins.len());
-        for (index, origin) in opened.origins.iter().enumerate() {
-            let column = column(&batch, origin, &roots, &mut texts[index]);
-            columns.push(column.with_context(|| format!("{name}, column \"{}\"", task.wanted[index].name))?);
+        for (origin, wanted) in opened.origins.iter().zip(task.wanted) {
+            let column = reader.column(origin, rows);
+            columns.push(column.with_context(|| format!("{name}, column \"{}\"", wanted.name))?);
         }
-        let (first_row, rows) = (*row, batch.num_rows());
-        task.deliver(Batch { file, first_row, columns, rows })?;
+        let first_row = *row;
+        let is_damaged = |error: &anyhow::Error| error.downcast_ref() == Some(&Damaged);
+        task.deliver(Batch { file, first_row, columns, rows })
+            .map_err(|error| if is_damaged(&error) { error.context(context(first_row)) } else { error })?;
         (task.progress)(bytes_between(task, opened, first_row - 1, first_row - 1 + rows as u64));
         *row += rows as u64;
         if task.failure.is_before((file, *row)) {
@@ -203,23 +213,113 @@ fn roots(origins: &[Origin]) -> Vec<usize> {
     roots
 }
 
-fn batches(task: &Task, opened: &Opened, part: Part, roots: &[usize]) -> Result<ParquetRecordBatchReader> {
-    let footer = opened.metadata.metadata().clone();
-    let parquet_schema = footer.file_metadata().schema_descr_ptr();
-    let mut fields: Vec<Arc<Field>> = opened.metadata.schema().fields().iter().cloned().collect();
-    for &root in roots {
-        let leaf = (0..parquet_schema.num_columns()).find(|leaf| parquet_schema.get_column_root_idx(*leaf) == root);
-        if let Some(kind) = leaf.and_then(|leaf| text_type(&fields[root], footer.row_group(part.group).column(leaf))) {
-            fields[root] = Arc::new(fields[root].as_ref().clone().with_data_type(kind));
+/// The columns of a part of a row group, some rows at a time.
+struct PartReader {
+    /// The file's columns that are read.
+    roots: Vec<usize>,
+    /// One a root.
+    columns: Vec<Reading>,
+    /// Of the columns that are decoded; `None` where there are none.
+    arrays: Option<ParquetRecordBatchReader>,
+    left: u64,
+}
+
+/// A column on its way, and the rows at hand.
+enum Reading {
+    Coded(Box<CodedReader>, Option<Arc<Coded>>),
+    /// The column of the decoded batch.
+    Array(usize, Option<ArrayRef>, Option<Converted>),
+}
+
+impl PartReader {
+    /// Of these columns, which are in the file's order.
+    fn new(path: &Path, metadata: &ArrowReaderMetadata, roots: Vec<usize>, part: Part) -> Result<PartReader> {
+        let footer = metadata.metadata();
+        let schema = footer.file_metadata().schema_descr();
+        let mut fields: Vec<Arc<Field>> = metadata.schema().fields().iter().cloned().collect();
+        let (mut columns, mut decoded) = (Vec::new(), Vec::new());
+        for &root in &roots {
+            let leaf = (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == root);
+            let chunk = leaf.map(|leaf| footer.row_group(part.group).column(leaf));
+            if let Some(kind) = chunk.and_then(|chunk| text_type(&fields[root], chunk)) {
+                fields[root] = Arc::new(fields[root].as_ref().clone().with_data_type(kind));
+            }
+            let coded = chunk.and_then(|chunk| Some((chunk, coded_type(&fields[root], chunk)?)));
+            columns.push(match coded {
+                Some((chunk, kind)) => {
+                    let mut reader = CodedReader::new(File::open(path)?, chunk, kind)?;
+                    reader.pass_over(part.skip)?;
+                    Reading::Coded(Box::new(reader), None)
+                }
+                None => {
+                    decoded.push(root);
+                    Reading::Array(decoded.len() - 1, None, None)
+                }
+            });
         }
+        let needs_arrays = !decoded.is_empty() || roots.is_empty();
+        let arrays = needs_arrays.then(|| batches(path, metadata, part, &decoded, fields)).transpose()?;
+        Ok(PartReader { roots, columns, arrays, left: part.rows })
     }
-    let schema = Schema::new_with_metadata(fields, opened.metadata.schema().metadata().clone());
+
+    /// Reads on; how many rows are at hand then, or `None` at the end.
+    fn read(&mut self) -> Result<Option<usize>> {
+        let batch = self.arrays.as_mut().map(|arrays| arrays.next().transpose()).transpose()?;
+        let rows = match &batch {
+            Some(None) => return Ok(None),
+            Some(Some(batch)) => batch.num_rows(),
+            None => self.left.min(BATCH_ROWS as u64) as usize,
+        };
+        if rows == 0 {
+            return Ok(None);
+        }
+        self.left = self.left.saturating_sub(rows as u64);
+        for column in &mut self.columns {
+            match column {
+                Reading::Coded(reader, at_hand) => {
+                    let read = reader.read(rows as u32);
+                    *at_hand = Some(Arc::new(read.with_context(|| format!("column \"{}\"", reader.name))?));
+                }
+                Reading::Array(place, at_hand, _) => {
+                    *at_hand = batch.iter().flatten().next().map(|batch| batch.column(*place).clone());
+                }
+            }
+        }
+        Ok(Some(rows))
+    }
+
+    /// The rows at hand of a column.
+    fn column(&mut self, origin: &Origin, rows: usize) -> Result<Option<Column>> {
+        let root = match origin {
+            Origin::Absent => return Ok(None),
+            Origin::Folder(value) => return Ok(Some(repeated(value, rows)?.into())),
+            Origin::Column(root) => *root,
+        };
+        let place = self.roots.partition_point(|other| *other < root);
+        Ok(match &mut self.columns[place] {
+            Reading::Coded(_, at_hand) => at_hand.clone().map(Column::Coded),
+            Reading::Array(_, Some(array), converted) => Some(as_text(array, converted)?.into()),
+            Reading::Array(_, None, _) => None,
+        })
+    }
+}
+
+/// Decoded columns.
+fn batches(
+    path: &Path,
+    metadata: &ArrowReaderMetadata,
+    part: Part,
+    roots: &[usize],
+    fields: Vec<Arc<Field>>,
+) -> Result<ParquetRecordBatchReader> {
+    let footer = metadata.metadata().clone();
+    let mask = ProjectionMask::roots(footer.file_metadata().schema_descr(), roots.iter().copied());
+    let schema = Schema::new_with_metadata(fields, metadata.schema().metadata().clone());
     let metadata = ArrowReaderMetadata::try_new(footer, ArrowReaderOptions::new().with_schema(Arc::new(schema)))?;
     // Its own handle: clones of one handle share their position in the file.
-    let file = File::open(&task.files[opened.file].path)?;
-    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(File::open(path)?, metadata)
         .with_row_groups(vec![part.group])
-        .with_projection(ProjectionMask::roots(&parquet_schema, roots.iter().copied()))
+        .with_projection(mask)
         .with_offset(usize::try_from(part.skip)?)
         .with_limit(usize::try_from(part.rows)?)
         .with_batch_size(BATCH_ROWS)
@@ -243,6 +343,19 @@ fn text_type(field: &Field, chunk: &ColumnChunkMetaData) -> Option<DataType> {
     Some(if dictionary { DataType::Dictionary(Box::new(DataType::Int32), Box::new(text)) } else { text })
 }
 
+/// The type of a column's values where it is read as keys of its dictionary.
+fn coded_type(field: &Field, chunk: &ColumnChunkMetaData) -> Option<DataType> {
+    let column = chunk.column_descr();
+    let is_flat = column.max_rep_level() == 0 && column.max_def_level() <= 1;
+    // Without figures per page it is not sure that all of them are keys.
+    let is_coded = chunk.page_encoding_stats_mask().is_some() && has_only_dictionary_pages(chunk);
+    let kind = match field.data_type() {
+        DataType::Dictionary(_, values) if matches!(**values, DataType::Utf8 | DataType::Binary) => DataType::Utf8,
+        kind => kind.clone(),
+    };
+    (is_flat && is_coded && coded::has_place(&kind)).then_some(kind)
+}
+
 fn has_only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
     let coded = |encoding| encoding == Encoding::RLE_DICTIONARY || encoding == Encoding::PLAIN_DICTIONARY;
     match chunk.page_encoding_stats_mask() {
@@ -252,25 +365,147 @@ fn has_only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
     }
 }
 
+/// The pages of a column chunk, some rows at a time.
+struct CodedReader {
+    name: String,
+    pages: SerializedPageReader<Window>,
+    kind: DataType,
+    is_optional: bool,
+    /// Rows of the chunk, so that a damaged page does not ask for more memory than it can fill.
+    rows: u64,
+    values: Option<ArrayRef>,
+    /// The page at hand, and how many of its rows were read.
+    page: Option<(Arc<Page>, u32)>,
+}
+
+impl CodedReader {
+    fn new(file: File, chunk: &ColumnChunkMetaData, kind: DataType) -> Result<CodedReader> {
+        let rows = u64::try_from(chunk.num_values())?;
+        let window = Window::new(file, chunk.byte_range())?;
+        let pages = SerializedPageReader::new(Arc::new(window), chunk, usize::try_from(rows)?, None)?;
+        let (name, is_optional) = (chunk.column_descr().name().to_owned(), chunk.column_descr().max_def_level() > 0);
+        Ok(CodedReader { name, pages, kind, is_optional, rows, values: None, page: None })
+    }
+
+    /// Leaves out so many rows; pages of which none is wanted are not unpacked.
+    fn pass_over(&mut self, mut rows: u64) -> Result<()> {
+        while rows > 0 {
+            let next = self.pages.peek_next_page()?.ok_or(Damaged)?;
+            let in_page = next.num_rows.or(next.num_levels).unwrap_or(0) as u64;
+            if !next.is_dict && in_page <= rows {
+                self.pages.skip_next_page()?;
+                rows -= in_page;
+                continue;
+            }
+            let read = self.next_page()?;
+            if let Some((_, done)) = &mut self.page
+                && read
+            {
+                *done = rows as u32;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next page; whether it has rows.
+    fn next_page(&mut self) -> Result<bool> {
+        let page = self.pages.get_next_page()?.ok_or(Damaged)?;
+        if page.is_dictionary_page() {
+            self.values = Some(coded::values_of(&page, &self.kind)?);
+            return Ok(false);
+        }
+        ensure!(u64::from(page.num_values()) <= self.rows, Damaged);
+        let values = self.values.as_ref().ok_or(Damaged)?;
+        self.page = Some((Arc::new(Page::new(&page, self.is_optional, values.len() as u32)?), 0));
+        Ok(true)
+    }
+
+    /// The next rows.
+    fn read(&mut self, mut rows: u32) -> Result<Coded> {
+        let mut pieces = Vec::with_capacity(1);
+        while rows > 0 {
+            match &mut self.page {
+                Some((page, done)) if *done < page.rows => {
+                    let piece = Piece { page: page.clone(), first: *done, rows: rows.min(page.rows - *done) };
+                    (*done, rows) = (*done + piece.rows, rows - piece.rows);
+                    pieces.push(piece);
+                }
+                _ => drop(self.next_page()?),
+            }
+        }
+        Ok(Coded::new(self.values.clone().ok_or(Damaged)?, pieces))
+    }
+}
+
+/// The bytes of a column chunk, many at a time: its pages are read one behind the other, and a read of each, and of the
+/// header before it, costs more than its bytes.
+struct Window {
+    file: File,
+    /// Where the chunk ends.
+    end: u64,
+    at_hand: Mutex<(u64, Bytes)>,
+}
+
+impl Window {
+    const BYTES: u64 = 1 << 20;
+    /// More than the header of a page takes.
+    const HEADER: u64 = 1 << 14;
+
+    fn new(file: File, (start, length): (u64, u64)) -> Result<Window> {
+        let end = start.checked_add(length).filter(|end| file.metadata().is_ok_and(|of| *end <= of.len()));
+        Ok(Window { file, end: end.ok_or(Damaged)?, at_hand: Mutex::default() })
+    }
+
+    /// So many bytes from a place on, or fewer at the end of the chunk.
+    fn bytes(&self, from: u64, length: u64) -> std::io::Result<Bytes> {
+        let length = length.min(self.end.saturating_sub(from));
+        let mut at_hand = self.at_hand.lock().expect("no thread panicked while it held the bytes");
+        let (first, bytes) = &mut *at_hand;
+        if from < *first || from + length > *first + bytes.len() as u64 {
+            let wanted = length.max(Window::BYTES.min(self.end - from));
+            let mut read = Vec::with_capacity(wanted as usize);
+            let mut file = &self.file;
+            file.seek(SeekFrom::Start(from))?;
+            file.take(wanted).read_to_end(&mut read)?;
+            (*first, *bytes) = (from, read.into());
+        }
+        let place = (from - *first) as usize;
+        Ok(bytes.slice(place..bytes.len().min(place + length as usize)))
+    }
+}
+
+impl Length for Window {
+    fn len(&self) -> u64 {
+        self.end
+    }
+}
+
+impl ChunkReader for Window {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(self.bytes(start, Window::HEADER)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let bytes = self.bytes(start, length as u64)?;
+        match bytes.len() == length {
+            true => Ok(bytes),
+            false => Err(ParquetError::EOF("the column chunk ends before its page".to_owned())),
+        }
+    }
+}
+
 /// A dictionary of unmarked bytes, and the same as text.
 struct Converted {
     bytes: ArrayRef,
     text: ArrayRef,
 }
 
-fn column(
-    batch: &RecordBatch,
-    origin: &Origin,
-    roots: &[usize],
-    converted: &mut Option<Converted>,
-) -> Result<Option<ArrayRef>> {
-    let root = match origin {
-        Origin::Absent => return Ok(None),
-        Origin::Folder(value) => return repeated(value, batch.num_rows()).map(Some),
-        Origin::Column(root) => *root,
-    };
-    let array = batch.column(roots.partition_point(|other| *other < root));
-    let array = match array.data_type() {
+/// A decoded column, bytes as the text that older writers mean by them.
+fn as_text(array: &ArrayRef, converted: &mut Option<Converted>) -> Result<ArrayRef> {
+    Ok(match array.data_type() {
         DataType::Binary => text_of(array.as_binary::<i32>())?,
         DataType::Dictionary(_, values) if **values == DataType::Binary => {
             let dictionary = array.as_dictionary::<Int32Type>();
@@ -284,8 +519,7 @@ fn column(
             Arc::new(dictionary.with_values(text.clone()))
         }
         _ => array.clone(),
-    };
-    Ok(Some(array))
+    })
 }
 
 /// Bytes as the text that older writers mean by them.
@@ -303,7 +537,7 @@ mod tests {
     use std::sync::Mutex;
 
     use arrow_array::builder::{BinaryBuilder, StringBuilder};
-    use arrow_array::{Date32Array, Int64Array, LargeStringArray, ListArray, StringViewArray};
+    use arrow_array::{Date32Array, Int64Array, LargeStringArray, ListArray, RecordBatch, StringViewArray};
     use parquet::arrow::ArrowWriter;
     use parquet::basic::Compression;
     use parquet::file::properties::WriterProperties;
@@ -374,7 +608,7 @@ mod tests {
         write(&folder.path().join("x.parquet"), columns());
         let batches = batches_of(folder.path(), &wanted(&["code"]), 1).unwrap();
         let group = |batch: &Batch| (batch.first_row as usize - 1) / GROUP_ROWS;
-        let values = |batch: &Batch| batch.columns[0].as_ref().unwrap().as_dictionary::<Int32Type>().values().clone();
+        let values = |batch: &Batch| batch.required(0).dictionary().unwrap().clone();
         assert!(batches.windows(2).any(|pair| group(&pair[0]) == group(&pair[1])));
         for pair in batches.windows(2) {
             let shared = Arc::ptr_eq(&values(&pair[0]), &values(&pair[1]));
@@ -390,7 +624,7 @@ mod tests {
             let mut row = 0;
             for batch in batches_of(folder.path(), &wanted(&["day", "id", "code"]), threads).unwrap() {
                 assert_eq!(batch.first_row, row as u64 + 1);
-                let [Some(days), Some(ids), Some(codes)] = &batch.columns[..] else { panic!("three columns") };
+                let [days, ids, codes] = [0, 1, 2].map(|place| batch.array(place).unwrap());
                 let codes = codes.as_dictionary::<Int32Type>().downcast_dict::<StringArray>().unwrap();
                 for (place, code_here) in codes.into_iter().enumerate() {
                     let day = days.as_primitive::<arrow_array::types::Date32Type>().value(place);
@@ -427,13 +661,14 @@ mod tests {
             batches_of(folder.path(), &wanted(&["bytes", "large", "view", "dictionary", "numbers"]), 1).unwrap();
         for batch in &batches {
             for column in batch.columns[..4].iter().flatten() {
-                let dictionary = column.as_dictionary::<Int32Type>().downcast_dict::<StringArray>().unwrap();
+                let dictionary =
+                    column.array().unwrap().as_dictionary::<Int32Type>().downcast_dict::<StringArray>().unwrap();
                 let first = batch.first_row as usize - 1;
                 assert!(dictionary.into_iter().enumerate().all(|(row, value)| value == Some(&text(first + row))));
             }
-            assert_eq!(batch.columns[4].as_ref().unwrap().data_type(), &DataType::Int64);
+            assert_eq!(batch.array(4).unwrap().data_type(), &DataType::Int64);
         }
-        let values = |batch: &Batch| batch.columns[0].as_ref().unwrap().as_dictionary::<Int32Type>().values().clone();
+        let values = |batch: &Batch| batch.required(0).dictionary().unwrap().clone();
         assert!(Arc::ptr_eq(&values(&batches[0]), &values(&batches[1])), "text made of bytes is shared as well");
     }
 
@@ -442,6 +677,32 @@ mod tests {
         let part = |group, skip, rows, first_row| Part { group, skip, rows, first_row };
         let expected = [part(0, 0, 4, 1), part(2, 0, 4, 5), part(2, 4, 4, 9), part(2, 8, 1, 13), part(3, 0, 2, 14)];
         assert_eq!(parts(&[4, 0, 9, 2], 4), expected);
+    }
+
+    #[test]
+    fn a_part_begins_where_the_part_before_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        let codes: ArrayRef = Arc::new((0..ROWS).map(code).collect::<StringArray>());
+        let properties = WriterProperties::builder().set_data_page_row_count_limit(7_000).build();
+        let batch = RecordBatch::try_from_iter([("code", codes)]).unwrap();
+        let mut writer =
+            ArrowWriter::try_new(fs::File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let metadata = ArrowReaderMetadata::load(&File::open(&path).unwrap(), ArrowReaderOptions::new()).unwrap();
+        let chunk = metadata.metadata().row_group(0).column(0);
+        for skip in [0, 1, 6_999, 7_000, 7_001, 50_123, ROWS - 1] {
+            let mut reader = CodedReader::new(File::open(&path).unwrap(), chunk, DataType::Utf8).unwrap();
+            reader.pass_over(skip as u64).unwrap();
+            let rows = (ROWS - skip).min(20_000);
+            let coded = reader.read(rows as u32).unwrap();
+            let codes = coded.array().unwrap().as_dictionary::<Int32Type>().downcast_dict::<StringArray>().unwrap();
+            let expected = (skip..skip + rows).map(code);
+            assert!(codes.into_iter().eq(expected.collect::<Vec<_>>().iter().map(Option::as_deref)), "from {skip}");
+        }
+        let mut reader = CodedReader::new(File::open(&path).unwrap(), chunk, DataType::Utf8).unwrap();
+        assert!(reader.pass_over(ROWS as u64 + 1).unwrap_err().is::<Damaged>(), "there are not that many rows");
     }
 
     #[test]
@@ -455,7 +716,7 @@ mod tests {
             [Wanted { name: "year", optional: false }, Wanted { name: "ward", optional: true }, wanted(&["day"])[0]];
         let rows = Mutex::new(0);
         let sink = |batch: Batch| {
-            let year = batch.columns[0].as_ref().unwrap().as_dictionary::<Int32Type>();
+            let year = batch.array(0)?.as_dictionary::<Int32Type>();
             let years = year.downcast_dict::<StringArray>().unwrap();
             assert!(years.into_iter().all(|value| value == Some("2015")));
             assert!(batch.columns[1].is_none() && batch.columns[2].is_some());
@@ -507,7 +768,10 @@ mod tests {
         let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1)])]);
         write(&path, vec![("hash", Arc::new(bytes.finish())), ("list", Arc::new(list))]);
         let bytes = fs::read(&path).unwrap();
-        assert_eq!(message_for(&bytes, &["hash"]), "x.parquet, column \"hash\": holds bytes that are not utf-8 text");
+        assert_eq!(
+            message_for(&bytes, &["hash"]),
+            "x.parquet: failed to read the rows from 1 to 1: column \"hash\": holds bytes that are not utf-8 text"
+        );
         let expected = "x.parquet: column \"list\" holds lists or structures, not single values";
         assert_eq!(message_for(&bytes, &["list"]), expected);
         assert_eq!(message_for(&bytes, &["hsah"]), "x.parquet: no column \"hsah\" (the nearest is \"hash\")");

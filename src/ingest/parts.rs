@@ -161,16 +161,16 @@ impl<'a> PartReader<'a> {
 
     /// Takes one batch of rows; may be called from any thread.
     pub fn take(&self, batch: &Batch) -> Result<()> {
-        let column = |place: usize| batch.columns[place].as_ref().expect("required columns are there");
+        let column = |place: usize| batch.array(place);
         let days = |place: usize, of: &DayColumn| {
             let mut days = Vec::new();
-            DayReader::new(of).read(column(place), &self.wanted[place].0, &mut days).map(|()| days)
+            DayReader::new(of).read(column(place)?, &self.wanted[place].0, &mut days).map(|()| days)
         };
-        let ids = texts(column(0), &self.wanted[0].0)?;
+        let ids = texts(column(0)?, &self.wanted[0].0)?;
         let starts = days(1, self.start)?;
         let ends = self.end.map_or_else(|| Ok(vec![NO_DAY; batch.rows]), |end| days(2, end))?;
         let last = self.wanted.len() - 1;
-        let practices = self.has_practice.then(|| texts(column(last), &self.wanted[last].0)).transpose()?;
+        let practices = self.has_practice.then(|| texts(column(last)?, &self.wanted[last].0)).transpose()?;
         let mut held = self.rows.lock().expect("no thread panicked while it held the rows");
         let (rows, counts) = &mut *held;
         counts.rows += batch.rows as u64;

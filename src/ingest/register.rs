@@ -228,23 +228,23 @@ impl<'a> RegisterReader<'a> {
 
     /// Takes one batch of rows; may be called from any thread.
     pub fn take(&self, batch: &Batch) -> Result<()> {
-        let column = |place: usize| batch.columns[place].as_ref().expect("required columns are there");
-        let coded = |place: usize| Coded::read(column(place), &self.wanted[place].0);
+        let column = |place: usize| batch.array(place);
+        let coded = |place: usize| Coded::read(column(place)?, &self.wanted[place].0);
         let days = |which: usize, of: &Option<DayColumn>, markers: &mut u64| match (self.places.days[which], of) {
             (Some(place), Some(of)) => {
                 let (mut reader, mut days) = (DayReader::new(of), Vec::new());
-                reader.read(column(place), &self.wanted[place].0, &mut days)?;
+                reader.read(column(place)?, &self.wanted[place].0, &mut days)?;
                 *markers += reader.markers;
                 anyhow::Ok(days)
             }
             _ => Ok(vec![NO_DAY; batch.rows]),
         };
         let (c, places) = (self.columns, &self.places);
-        let ids = texts(column(0), &self.wanted[0].0)?;
+        let ids = texts(column(0)?, &self.wanted[0].0)?;
         let sexes: Vec<Option<Option<Option<Sex>>>> =
             coded(places.sex)?.rows(|raw| self.sexes.get(&raw.to_uppercase()).copied()).collect();
         let (births, birth_place) = match (places.birth, &c.birth_month, &c.birth) {
-            ([Some(place), ..], Some(of), _) => (months(column(place), &self.wanted[place].0, of)?, place),
+            ([Some(place), ..], Some(of), _) => (months(column(place)?, &self.wanted[place].0, of)?, place),
             ([_, Some(year), Some(month)], _, Some(birth)) => {
                 (birth_months(&coded(year)?, &coded(month)?, birth.month_otherwise), year)
             }
@@ -262,7 +262,7 @@ impl<'a> RegisterReader<'a> {
         let mut numbers = vec![Vec::new(); c.numbers.len()];
         let mut bad_amounts = 0;
         for (place, out) in places.numbers.iter().zip(&mut numbers) {
-            bad_amounts += column::read_amounts(column(*place), AmountUnit::Measured, &self.wanted[*place].0, out)?;
+            bad_amounts += column::read_amounts(column(*place)?, AmountUnit::Measured, &self.wanted[*place].0, out)?;
         }
         let mut counts = Counts::default();
         (counts.rows, counts.bad_amounts) = (batch.rows as u64, bad_amounts);
@@ -613,7 +613,7 @@ impl OptOutReader {
     }
 
     pub fn take(&self, batch: &Batch) -> Result<()> {
-        let ids = texts(batch.columns[0].as_ref().expect("required columns are there"), &self.wanted[0].0)?;
+        let ids = texts(batch.array(0)?, &self.wanted[0].0)?;
         let mut collected = self.keys.lock().expect("no thread panicked");
         let (keys, counts) = &mut *collected;
         counts.rows += batch.rows as u64;
@@ -680,7 +680,7 @@ impl PracticeReader {
             .iter()
             .zip(&self.wanted)
             .map(|(column, (name, _))| {
-                column.as_ref().map_or_else(|| Ok(vec![None; batch.rows]), |column| texts(column, name))
+                column.as_ref().map_or_else(|| Ok(vec![None; batch.rows]), |column| texts(column.array()?, name))
             })
             .collect::<Result<Vec<_>>>()?;
         let mut collected = self.rows.lock().expect("no thread panicked");

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
+use arrow_array::ArrayRef;
 use rayon::prelude::*;
 
 use super::classify::{
@@ -419,31 +420,31 @@ impl Thread {
     fn take(&mut self, reader: &SpellReader, batch: &Batch) -> Result<()> {
         self.counts.rows += batch.rows as u64;
         // The column of a part of an episode, and its name, where the layout has one.
-        let column = |part: usize| {
-            let place = reader.places[part]?;
-            Some((batch.columns[place].as_ref().expect("required columns are there"), reader.wanted[place].0.as_str()))
+        let column = |part: usize| -> Result<Option<(&ArrayRef, &str)>> {
+            let Some(place) = reader.places[part] else { return Ok(None) };
+            Ok(Some((batch.array(place)?, reader.wanted[place].0.as_str())))
         };
         let mut people = Vec::new();
-        let (array, name) = column(PERSON).expect("every layout has a person");
+        let (array, name) = column(PERSON)?.expect("every layout has a person");
         self.people.read(array, name, reader.context.spine, &mut people)?;
         let mut days = [const { Vec::new() }; 5];
         for ((part, days), reader) in
             [ADMITTED, START, END, DISCHARGED, SUBMITTED].into_iter().zip(&mut days).zip(&mut self.days)
         {
-            match column(part) {
+            match column(part)? {
                 Some((array, name)) => reader.read(array, name, days)?,
                 None => days.resize(batch.rows, NO_DAY),
             }
         }
         let mut plain = [const { Vec::new() }; 3];
         for ((part, out), reader) in [ORDER, STATUS, RAW_DISCHARGE].into_iter().zip(&mut plain).zip(&mut self.plain) {
-            match column(part) {
+            match column(part)? {
                 Some((array, name)) => reader.read(array, name, out)?,
                 None => out.resize(batch.rows, BLANK),
             }
         }
         let mut keys = Vec::with_capacity(batch.rows);
-        match column(KEY) {
+        match column(KEY)? {
             Some((array, name)) => {
                 let array = super::column::plain(array)?;
                 for_each_text(&array, name, |text| keys.push(text.map_or(0, key_number)))?;
@@ -451,7 +452,7 @@ impl Thread {
             None => keys.resize(batch.rows, 0),
         }
         let mut amounts = Vec::new();
-        match (column(AMOUNT), &reader.layout.amount) {
+        match (column(AMOUNT)?, &reader.layout.amount) {
             (Some((array, name)), Some(amount)) => {
                 self.counts.bad_amounts += super::column::read_amounts(array, amount.unit, name, &mut amounts)?;
             }
@@ -460,7 +461,7 @@ impl Thread {
         let mut values = vec![Vec::new(); reader.field_columns.len()];
         for (((field, place), out), list) in reader.field_columns.iter().zip(&mut values).zip(&mut self.lists) {
             let name = &reader.wanted[*place].0;
-            match (&batch.columns[*place], list) {
+            match (batch.optional(*place)?, list) {
                 (Some(array), Some(list)) => list.read(array, name, &mut self.fields[*field], out)?,
                 (Some(array), None) => self.fields[*field].read(array, name, out)?,
                 (None, _) => out.resize(batch.rows, BLANK),
@@ -472,7 +473,7 @@ impl Thread {
             // A row reaches an extract when its episode is finished.
             let (start, end) = (days[1][row], days[2][row]);
             let provider = providers.map_or(BLANK, |providers| values[providers][row]);
-            self.sent.count(reader.context.slots, provider, start, start.max(end));
+            self.sent.count(reader.context.slots, provider, start, start.max(end), 1);
         }
         for row in 0..batch.rows {
             let dates = [0, 1, 2, 3, 4].map(|column| days[column][row]);

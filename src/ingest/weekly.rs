@@ -67,14 +67,13 @@ impl WeeklyReader {
     /// Turns the prices of a batch into costs a week, in pence; a payment made once becomes negative. Gives back how many
     /// cannot be worked out, for their planned units are missing or not a number.
     pub(super) fn apply(&mut self, batch: &Batch, wanted: &[(String, bool)], amounts: &mut [i32]) -> Result<u64> {
-        let column = |place: usize| batch.columns[place].as_ref().expect("required columns are there");
         let [frequency, units] = self.places;
-        self.frequency.read(column(frequency), &wanted[frequency].0, &mut self.frequencies)?;
+        self.frequency.read(batch.array(frequency)?, &wanted[frequency].0, &mut self.frequencies)?;
         let values = &self.frequency.values.values;
         for (value, _) in &values[self.of_value.len()..] {
             self.of_value.push(self.rates.get(value).copied().unwrap_or(Rate::Planned));
         }
-        column::read_amounts(column(units), AmountUnit::Measured, &wanted[units].0, &mut self.units)?;
+        column::read_amounts(batch.array(units)?, AmountUnit::Measured, &wanted[units].0, &mut self.units)?;
         let mut unknown = 0;
         for ((amount, value), units) in amounts.iter_mut().zip(&self.frequencies).zip(&self.units) {
             if *amount != Event::NO_AMOUNT {

@@ -88,7 +88,7 @@ fn batches(input: &Input, given: &[RecordBatch], wanted: &[(String, bool)]) -> R
     let mut all = Vec::with_capacity(given.len());
     for batch in given {
         let column = |(name, is_optional): &(String, bool)| match batch.column_by_name(name) {
-            Some(column) => Ok(Some(column.clone())),
+            Some(column) => Ok(Some(column.clone().into())),
             None if *is_optional => Ok(None),
             None => bail!("source \"{}\": a batch has no column \"{name}\"", input.name),
         };
