@@ -12,6 +12,7 @@ use arrow_schema::DataType;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::coded::Column;
 use super::column::{KnownDictionary, for_each_text};
 use super::layout::{self, FieldSystem};
 use crate::code::{Normalised, System};
@@ -237,14 +238,32 @@ pub fn code_system(system: FieldSystem) -> Option<System> {
 pub struct ValueReader {
     pub values: Values,
     dictionary: KnownDictionary<ValueId>,
+    places: Vec<u32>,
 }
 
 impl ValueReader {
     pub fn new(field: &layout::Field, sensitive: &Sensitive) -> ValueReader {
-        ValueReader { values: Values::new(field, sensitive), dictionary: KnownDictionary::default() }
+        let (dictionary, places) = (KnownDictionary::default(), Vec::new());
+        ValueReader { values: Values::new(field, sensitive), dictionary, places }
     }
 
     /// The value of each row.
+    ///
+    /// # Errors
+    /// A column type that holds no codes; damaged data.
+    pub fn read_column(&mut self, column: &Column, name: &str, out: &mut Vec<ValueId>) -> Result<()> {
+        let Column::Coded(coded) = column else { return self.read(column.array()?, name, out) };
+        out.clear();
+        coded.keys(&mut self.places)?;
+        let values = &mut self.values;
+        let of_places = self.dictionary.learn(coded.values(), |distinct, worked_out| {
+            for_each_text(distinct, name, |text| worked_out.push(values.of(text)))
+        })?;
+        out.extend(self.places.iter().map(|place| of_places.get(*place as usize).copied().unwrap_or(BLANK)));
+        Ok(())
+    }
+
+    /// As [`ValueReader::read_column`], of an array.
     ///
     /// # Errors
     /// A column type that holds no codes.

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use arrow_array::ArrayRef;
-use arrow_schema::DataType;
 use rayon::prelude::*;
 
 use super::classify::{self, BLANK, IRRELEVANT, Reading, RowConcepts, ValueId, ValueReader};
@@ -79,23 +78,19 @@ impl PersonReader {
     /// The person of each row.
     ///
     /// # Errors
-    /// A column of a type that holds no pseudonyms.
-    pub fn read(&mut self, array: &ArrayRef, name: &str, spine: &Spine, out: &mut Vec<u32>) -> Result<()> {
+    /// A column of a type that holds no pseudonyms; damaged data.
+    pub fn read(&mut self, column: &Column, name: &str, spine: &Spine, out: &mut Vec<u32>) -> Result<()> {
         out.clear();
-        if let DataType::Dictionary(..) = array.data_type() {
-            return self.with_dictionary(|people, dictionary| {
-                dictionary.each_row(array, NOBODY, out, |distinct, worked_out| {
-                    people.find_all(distinct, name, spine, worked_out)
-                })
-            });
+        if column.dictionary().is_none() {
+            return for_each_text(column.array()?, name, |text| out.push(self.person(text, spine)));
         }
-        for_each_text(array, name, |text| out.push(self.person(text, spine)))
+        self.by_dictionary(column, name, spine, |places| column.keys(places), out)
     }
 
     /// The person of each of these rows, which are in order.
     ///
     /// # Errors
-    /// A column of a type that holds no pseudonyms.
+    /// A column of a type that holds no pseudonyms; damaged data.
     pub fn read_some(
         &mut self,
         column: &Column,
@@ -105,29 +100,28 @@ impl PersonReader {
         out: &mut Vec<u32>,
     ) -> Result<()> {
         out.clear();
-        let Some(distinct) = column.dictionary() else {
+        if column.dictionary().is_none() {
             return for_some_texts(column.array()?, name, rows, |text| out.push(self.person(text, spine)));
-        };
-        let mut places = std::mem::take(&mut self.places);
-        column.keys_of(rows, &mut places)?;
-        self.with_dictionary(|people, dictionary| {
-            let people = dictionary
-                .learn(distinct, |distinct, worked_out| people.find_all(distinct, name, spine, worked_out))?;
-            out.extend(places.iter().map(|place| people.get(*place as usize).copied().unwrap_or(NOBODY)));
-            Ok(())
-        })?;
-        self.places = places;
-        Ok(())
+        }
+        self.by_dictionary(column, name, spine, |places| column.keys_of(rows, places), out)
     }
 
-    fn with_dictionary(
+    fn by_dictionary(
         &mut self,
-        read: impl FnOnce(&mut PersonReader, &mut KnownDictionary<u32>) -> Result<()>,
+        column: &Column,
+        name: &str,
+        spine: &Spine,
+        read: impl FnOnce(&mut Vec<u32>) -> Result<()>,
+        out: &mut Vec<u32>,
     ) -> Result<()> {
-        let mut dictionary = std::mem::take(&mut self.dictionary);
-        let done = read(self, &mut dictionary);
-        self.dictionary = dictionary;
-        done
+        let (mut dictionary, mut places) = (std::mem::take(&mut self.dictionary), std::mem::take(&mut self.places));
+        read(&mut places)?;
+        let distinct = column.dictionary().expect("the column has one");
+        let find_all = |distinct: &ArrayRef, found: &mut Vec<u32>| self.find_all(distinct, name, spine, found);
+        let people = dictionary.learn(distinct, find_all)?;
+        out.extend(places.iter().map(|place| people.get(*place as usize).copied().unwrap_or(NOBODY)));
+        (self.dictionary, self.places) = (dictionary, places);
+        Ok(())
     }
 
     /// The person of each of these pseudonyms, which are all different. Keys come first and then the look-ups, so that
@@ -767,7 +761,7 @@ impl Thread {
         let name = &reader.shape.wanted[place].0;
         match column.one_value() {
             Some(one) => senders.read(&one, name, values),
-            None => senders.read(column.array()?, name, values),
+            None => senders.read_column(column, name, values),
         }
     }
 
@@ -779,13 +773,13 @@ impl Thread {
         for (field, values) in reader.shape.fields.iter().zip(&mut self.fields) {
             for &column in &field.columns {
                 let out = &mut self.buffers.values[buffer];
-                match batch.optional(column)? {
-                    Some(array) => {
+                match &batch.columns[column] {
+                    Some(cells) => {
                         let name = &reader.shape.wanted[column].0;
-                        values.read(array, name, out)?;
+                        values.read_column(cells, name, out)?;
                         // A second look at every cell: intervals are few, and their senders fill cells with words for "none".
                         if reader.layout.layout.builds == Builds::Intervals {
-                            self.noted.stand_for_none += values.values.stand_for_none(array, name)?;
+                            self.noted.stand_for_none += values.values.stand_for_none(cells.array()?, name)?;
                         }
                     }
                     None => {

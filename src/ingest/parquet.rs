@@ -448,7 +448,9 @@ struct Window {
 }
 
 impl Window {
-    const BYTES: u64 = 1 << 20;
+    /// So many at first, then twice as many each time: of some chunks only the first page is looked at.
+    const FEWEST: u64 = 1 << 16;
+    const MOST: u64 = 1 << 20;
     /// More than the header of a page takes.
     const HEADER: u64 = 1 << 14;
 
@@ -463,7 +465,8 @@ impl Window {
         let mut at_hand = self.at_hand.lock().expect("no thread panicked while it held the bytes");
         let (first, bytes) = &mut *at_hand;
         if from < *first || from + length > *first + bytes.len() as u64 {
-            let wanted = length.max(Window::BYTES.min(self.end - from));
+            let more = (2 * bytes.len() as u64).clamp(Window::FEWEST, Window::MOST);
+            let wanted = length.max(more.min(self.end.saturating_sub(from)));
             let mut read = Vec::with_capacity(wanted as usize);
             let mut file = &self.file;
             file.seek(SeekFrom::Start(from))?;

@@ -27,6 +27,7 @@ use super::layout::{DayColumn, EpisodeColumns, Field, FieldSystem, LayoutFile};
 use super::lists::ListReader;
 use super::months::{SentRows, Tally};
 use crate::event::Event;
+use crate::measure::evaluate::ones;
 use crate::measure::plan::{Concept, Mask, StreamPlan};
 use crate::model::library::Library;
 use crate::timeline::{Dealt, Row, Spill};
@@ -425,8 +426,8 @@ impl Thread {
             Ok(Some((batch.array(place)?, reader.wanted[place].0.as_str())))
         };
         let mut people = Vec::new();
-        let (array, name) = column(PERSON)?.expect("every layout has a person");
-        self.people.read(array, name, reader.context.spine, &mut people)?;
+        let place = reader.places[PERSON].expect("every layout has a person");
+        self.people.read(batch.required(place), &reader.wanted[place].0, reader.context.spine, &mut people)?;
         let mut days = [const { Vec::new() }; 5];
         for ((part, days), reader) in
             [ADMITTED, START, END, DISCHARGED, SUBMITTED].into_iter().zip(&mut days).zip(&mut self.days)
@@ -461,9 +462,9 @@ impl Thread {
         let mut values = vec![Vec::new(); reader.field_columns.len()];
         for (((field, place), out), list) in reader.field_columns.iter().zip(&mut values).zip(&mut self.lists) {
             let name = &reader.wanted[*place].0;
-            match (batch.optional(*place)?, list) {
-                (Some(array), Some(list)) => list.read(array, name, &mut self.fields[*field], out)?,
-                (Some(array), None) => self.fields[*field].read(array, name, out)?,
+            match (&batch.columns[*place], list) {
+                (Some(cells), Some(list)) => list.read(cells.array()?, name, &mut self.fields[*field], out)?,
+                (Some(cells), None) => self.fields[*field].read_column(cells, name, out)?,
                 (None, _) => out.resize(batch.rows, BLANK),
             }
         }
@@ -475,6 +476,11 @@ impl Thread {
             let provider = providers.map_or(BLANK, |providers| values[providers][row]);
             self.sent.count(reader.context.slots, provider, start, start.max(end), 1);
         }
+        let mut said = Said::new(batch.rows, values.len());
+        values.iter().zip(&self.lists).enumerate().for_each(|(column, (of, list))| match list {
+            Some(_) => said.add_column(column, of, |_| true),
+            None => said.add_column(column, of, |value| value != BLANK),
+        });
         for row in 0..batch.rows {
             let dates = [0, 1, 2, 3, 4].map(|column| days[column][row]);
             let plain = [0, 1, 2].map(|column| plain[column][row]);
@@ -485,7 +491,7 @@ impl Thread {
                 dates,
                 plain,
                 (keys[row], amounts[row]),
-                |column| values[column][row],
+                said.of(row).map(|column| (column, values[column][row])),
             );
         }
         Ok(())
@@ -500,7 +506,7 @@ impl Thread {
         [admission, start, end, discharge, submitted]: [i32; 5],
         [order, status, raw_discharge]: [ValueId; 3],
         (key, amount): (u64, i32),
-        value: impl Fn(usize) -> ValueId,
+        values: impl Iterator<Item = (usize, ValueId)>,
     ) {
         let c = reader.columns;
         let name = |part: usize| reader.places[part].map_or("", |place| reader.wanted[place].0.as_str());
@@ -530,8 +536,8 @@ impl Thread {
         }
         let first_cell = self.cells.len();
         let mut spelt = [0; 3];
-        for (column, (field, place)) in reader.field_columns.iter().enumerate() {
-            let cell = value(column);
+        for (column, cell) in values {
+            let (field, place) = &reader.field_columns[column];
             if let Some(list) = &self.lists[column] {
                 // The column stands twice: once for the codes that come first, once for the others.
                 let comes_first = column == 0 || reader.field_columns[column - 1] != (*field, *place);
@@ -666,6 +672,31 @@ impl Thread {
     fn reject_at(&mut self, first_cell: usize, person: u32, (file, row): (usize, u64), column: &str, rule: Rule) {
         self.cells.truncate(first_cell);
         self.counts.reject_row_of(Some(person), file, row, column, rule);
+    }
+}
+
+/// Which columns of each row hold something: most of an episode's are empty.
+struct Said {
+    /// So many words a row, one bit a column.
+    words: usize,
+    bits: Vec<u64>,
+}
+
+impl Said {
+    fn new(rows: usize, columns: usize) -> Said {
+        let words = columns.div_ceil(u64::BITS as usize);
+        Said { words, bits: vec![0; rows * words] }
+    }
+
+    fn add_column(&mut self, column: usize, values: &[ValueId], holds: impl Fn(ValueId) -> bool) {
+        let (word, bit) = (column / u64::BITS as usize, column as u32 % u64::BITS);
+        let rows = self.bits.iter_mut().skip(word).step_by(self.words);
+        rows.zip(values).for_each(|(bits, value)| *bits |= u64::from(holds(*value)) << bit);
+    }
+
+    /// The columns of a row, in order.
+    fn of(&self, row: usize) -> impl Iterator<Item = usize> + '_ {
+        ones(&self.bits[row * self.words..(row + 1) * self.words])
     }
 }
 
