@@ -163,9 +163,16 @@ impl Months {
     pub fn of(&self, day: i32) -> Month {
         match self.months.get((day - self.first_day) as usize) {
             Some(month) => Month(self.first_month + i32::from(*month)),
-            None => Day(day).month(),
+            None => divided(day),
         }
     }
+}
+
+/// Kept apart from the look-up: where both are in one loop, the divisions are drawn to its front and done every time.
+#[cold]
+#[inline(never)]
+fn divided(day: i32) -> Month {
+    Day(day).month()
 }
 
 /// The number that ASCII digits spell, or `None` where one of them is not a digit.

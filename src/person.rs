@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::day::{Day, Month};
+use crate::day::{Day, Month, Months};
 use crate::model::Sex;
 
 /// A pseudonym as the sources write it. It never reaches a log, an error or an aggregate.
@@ -254,14 +254,20 @@ impl Spine {
         if self.deaths[place].is_some_and(|death| death < as_of) {
             return Standing::Died;
         }
-        if self.births[place].is_some_and(|birth| birth > as_of.month()) {
+        if self.births[place].is_some_and(|birth| birth > Months::shared().of(as_of.0)) {
             return Standing::NotYetBorn;
         }
-        let covering = self
-            .registrations_of(person)
-            .iter()
-            .filter(|period| period.start <= as_of && period.end.is_none_or(|end| end >= as_of));
-        match covering.max_by_key(|period| (period.start, std::cmp::Reverse(period.practice))) {
+        let mut found: Option<&Registration> = None;
+        for period in self.registrations_of(person) {
+            let covers = period.start <= as_of && period.end.is_none_or(|end| end >= as_of);
+            let is_before = |other: &Registration| {
+                (period.start, std::cmp::Reverse(period.practice)) > (other.start, std::cmp::Reverse(other.practice))
+            };
+            if covers && found.is_none_or(is_before) {
+                found = Some(period);
+            }
+        }
+        match found {
             Some(period) => Standing::Registered { practice: period.practice, days: as_of.0 - period.start.0 },
             None => Standing::NotRegistered,
         }

@@ -1,19 +1,22 @@
 //! The values of one person at one as-of day, from the slice of the timeline.
 //!
-//! Each event is looked at once: its concept leads to a short list of operations, each of which checks the event's
-//! day against a window and adds to one accumulator. The scratch is made once a thread and reused.
+//! Each event is looked at once: its concept and age lead to a short list of operations, each of which adds to one
+//! accumulator. The scratch is made once a thread and reused.
 //!
-//! Most measures see nothing of most people. What a value is then is worked out once; for each person only those
-//! values are worked out that follow from a measure that saw an event, or from what is known of the person besides
-//! events.
+//! Most measures see nothing of most people. What all values are then is worked out once for each age in years and sex;
+//! for each person only those values are worked out that follow from a measure that saw an event, or from what else is
+//! known of the person.
 
 use crate::day::{Day, Months};
 use crate::event::{AmountKind, Event};
-use crate::model::{Expression, Take};
+use crate::model::{Expression, Sex, Step, Take};
 use crate::number::Micro;
 
 use super::Attributes;
 use super::plan::{Act, Node, Operation, Operations, Plan, PlannedMeasure, PlannedWindow};
+
+/// Values of nodes that are otherwise than usual.
+type Otherwise = Vec<(u32, Micro)>;
 
 /// What has been seen of one measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,15 +35,22 @@ pub struct Scratch {
     seen: Vec<Seen>,
     /// One bit a measure: whether it saw an event.
     touched: Vec<u64>,
-    /// One bit a node: whether it was worked out for this person, for it may differ from what it usually is.
-    worked_out: Vec<u64>,
+    /// One bit a node: whether it has to be worked out for this person.
+    open: Vec<u64>,
+    /// The profile of the last person.
+    profile: usize,
+    /// The nodes of the last person that are otherwise than the profile has them, with what that is.
+    changed: Otherwise,
     stamps: Vec<u64>,
     round: u64,
     /// First and last day of each window of the operations.
     windows: Vec<(i32, i32)>,
     /// The as-of day that the windows back from it stand for.
     placed_for: Option<Day>,
+    /// The as-of day, then the day of each anchor.
     anchors: Vec<i32>,
+    /// One bit an anchor.
+    all_anchors: u32,
     months: &'static Months,
     /// One a node of the plan.
     pub values: Vec<Micro>,
@@ -56,9 +66,14 @@ pub struct LookUps {
 }
 
 impl Scratch {
-    /// The nodes that may differ from [`Evaluator::usual`], in order.
-    pub fn worked_out(&self) -> impl Iterator<Item = usize> + '_ {
-        ones(&self.worked_out)
+    /// The last person's profile, a place in [`Evaluator::profiles`] or none there.
+    pub fn profile(&self) -> usize {
+        self.profile
+    }
+
+    /// The nodes of the last person that are otherwise than the profile has them.
+    pub fn changed(&self) -> impl Iterator<Item = usize> + '_ {
+        self.changed.iter().map(|(node, _)| *node as usize)
     }
 
     /// The counts since they were last taken.
@@ -74,14 +89,46 @@ pub struct Evaluator<'a> {
     pub operations: &'a Operations,
     /// Leaves of the plan's nodes, as expressions that attributes answer.
     leaves: Vec<Option<Expression>>,
-    /// One a node: what it is where no measure saw an event and nothing is known of the person.
+    /// One a node of the plan.
+    instructions: Vec<Instruction>,
+    /// Nodes and steps that instructions name a stretch of.
+    operands: Vec<u32>,
+    steps: Vec<Step>,
+    /// One a measure of the plan.
+    readings: Vec<Reading>,
+    /// One a node: what it is for most profiles.
     pub usual: Vec<Micro>,
+    /// By age in years and sex: which nodes are otherwise than usual where no measure saw an event and nothing else is
+    /// known of the person.
+    pub profiles: Vec<Otherwise>,
     /// One bit a node: whether something that is known of a person besides events is in it.
     personal: Vec<u64>,
-    /// For each measure one bit a node: whether it is in it.
-    in_nodes: Vec<Vec<u64>>,
+    /// The same, besides events, age and sex.
+    beyond_profile: Vec<u64>,
+    /// Words of bits that say which nodes a measure is in, one measure's after another's.
+    in_nodes: Vec<u64>,
     /// The windows that count back from an anchor.
     anchored_windows: Vec<usize>,
+}
+
+/// Profiles have an age of 0 to this many years, or none.
+const PROFILE_YEARS: i32 = 119;
+/// In the order in which profiles have them.
+const SEXES: [Option<Sex>; 3] = [None, Some(Sex::Female), Some(Sex::Male)];
+
+/// The place of a profile; `None` where somebody is too old for one or not born.
+fn profile_of(age_years: Option<i32>, sex: Option<Sex>) -> Option<usize> {
+    let age = match age_years {
+        None => 0,
+        Some(years) if (0..=PROFILE_YEARS).contains(&years) => years as usize + 1,
+        Some(_) => return None,
+    };
+    let sex = match sex {
+        None => 0,
+        Some(Sex::Female) => 1,
+        Some(Sex::Male) => 2,
+    };
+    Some(age * SEXES.len() + sex)
 }
 
 /// The places of the bits that are set, in order.
@@ -96,20 +143,31 @@ impl<'a> Evaluator<'a> {
     pub fn new(plan: &'a Plan, operations: &'a Operations) -> Evaluator<'a> {
         let leaves = leaves_of(plan);
         let personal = nodes_with(plan, |node| !matches!(node, Node::Measure(_)));
-        let in_nodes = (0..plan.measures.len()).map(|number| nodes_with(plan, |node| *node == Node::Measure(number)));
+        let beyond_profile = nodes_with(plan, |node| matches!(node, Node::Number(_) | Node::WordIn(..)));
+        let in_nodes =
+            (0..plan.measures.len()).flat_map(|number| nodes_with(plan, |node| *node == Node::Measure(number)));
         let windows = operations.windows.iter().enumerate();
         let anchored_windows = windows.filter(|(_, planned)| planned.reference > 0).map(|(which, _)| which).collect();
         let in_nodes = in_nodes.collect();
-        let mut evaluator =
-            Evaluator { plan, operations, leaves, usual: Vec::new(), personal, in_nodes, anchored_windows };
-        let mut values = vec![Micro::MISSING; plan.nodes.len()];
-        for (place, node) in plan.nodes.iter().enumerate() {
-            values[place] = match node {
-                Node::Measure(number) => nothing_seen(&plan.measures[*number].measure.take),
-                _ => composed(node, &values).unwrap_or(Micro::MISSING),
-            };
-        }
-        evaluator.usual = values;
+        let (instructions, operands, steps) = instructions(plan);
+        let readings = plan.measures.iter().map(Reading::new).collect();
+        let (usual, profiles) = (Vec::new(), Vec::new());
+        let mut evaluator = Evaluator {
+            plan,
+            operations,
+            leaves,
+            instructions,
+            operands,
+            steps,
+            readings,
+            usual,
+            profiles,
+            personal,
+            beyond_profile,
+            in_nodes,
+            anchored_windows,
+        };
+        (evaluator.usual, evaluator.profiles) = evaluator.all_profiles();
         evaluator
     }
 
@@ -117,12 +175,15 @@ impl<'a> Evaluator<'a> {
         Scratch {
             seen: vec![NOTHING; self.plan.measures.len()],
             touched: vec![0; self.plan.measures.len().div_ceil(64)],
-            worked_out: vec![0; self.plan.nodes.len().div_ceil(64)],
+            open: vec![0; self.plan.nodes.len().div_ceil(64)],
+            profile: self.profiles.len(),
+            changed: Vec::new(),
             stamps: vec![0; self.operations.stamps],
             round: 0,
             windows: vec![(0, -1); self.operations.windows.len()],
             placed_for: None,
             anchors: vec![NEVER; self.plan.anchors.len() + 1],
+            all_anchors: (0..self.plan.anchors.len()).fold(0, |bits, number| bits | 1 << number),
             months: Months::shared(),
             values: self.usual.clone(),
             look_ups: vec![LookUps::default(); self.plan.measures.len()],
@@ -149,74 +210,90 @@ impl<'a> Evaluator<'a> {
         scratch: &mut Scratch,
     ) {
         self.forget(scratch);
+        self.take_profile(person, as_of, scratch);
         scratch.round += 1;
         self.place_windows(anchors_among, as_of, scratch);
-        for event in events {
-            let days_ago = as_of.0 - event.day;
-            if days_ago <= 0 {
-                break;
-            }
-            let concept = self.operations.concepts[event.concept as usize];
-            if days_ago < concept.reach_days && event.is_known_on(as_of.0) {
-                self.take(event, self.operations.of(concept), as_of, scratch);
+        let mut place = 0;
+        for (age, after) in self.operations.ages.iter().enumerate().rev() {
+            let last_day = as_of.0.saturating_sub(*after) - 1;
+            while let Some(event) = events.get(place).filter(|event| event.day <= last_day) {
+                place += 1;
+                let operations = self.operations.of(event.concept, age);
+                if !operations.is_empty() && event.is_known_on(as_of.0) {
+                    self.take(event, operations, as_of, scratch);
+                }
             }
         }
         self.finish(person, as_of, scratch);
     }
 
-    /// Puts back what the last person had otherwise than usual.
+    /// Puts back what the last person had otherwise than the profile.
     fn forget(&self, scratch: &mut Scratch) {
         for measure in ones(&scratch.touched) {
             scratch.seen[measure] = NOTHING;
         }
         scratch.touched.fill(0);
-        for node in ones(&scratch.worked_out) {
-            scratch.values[node] = self.usual[node];
+        for (node, of_profile) in scratch.changed.drain(..) {
+            scratch.values[node as usize] = of_profile;
+        }
+    }
+
+    /// Puts the values of the person's profile in the place of those of the last person's.
+    fn take_profile(&self, person: &impl Attributes, as_of: Day, scratch: &mut Scratch) {
+        let month = scratch.months.of(as_of.0);
+        let age_years = person.birth().map(|birth| birth.age_years_in(month));
+        let profile = profile_of(age_years, person.sex()).unwrap_or(self.profiles.len());
+        let last = std::mem::replace(&mut scratch.profile, profile);
+        if last != profile {
+            for (node, _) in self.profiles.get(last).into_iter().flatten() {
+                scratch.values[*node as usize] = self.usual[*node as usize];
+            }
+            for (node, value) in self.profiles.get(profile).into_iter().flatten() {
+                scratch.values[*node as usize] = *value;
+            }
         }
     }
 
     /// The events that counted for a measure in the last evaluation, as places in the slice.
     pub fn events_behind(&self, measure: usize, events: &[Event], as_of: Day, scratch: &Scratch) -> Vec<usize> {
         let counts = |event: &Event| {
-            let operations = self.operations.of(self.operations.concepts[event.concept as usize]);
-            event.is_known_on(as_of.0)
-                && operations.iter().any(|operation| {
-                    let (first, last) = scratch.windows[operation.window as usize];
-                    operation.measure as usize == measure
-                        && (first..=last).contains(&event.day)
-                        && (operation.amount_min..=operation.amount_max).contains(&event.amount)
-                })
+            let age = self.operations.age_of(as_of.0 - event.day).filter(|_| event.is_known_on(as_of.0));
+            let mut operations = age.into_iter().flat_map(|age| self.operations.of(event.concept, age));
+            operations.any(|operation| {
+                operation.measure as usize == measure && self.is_asked_for(event, operation, &scratch.windows)
+            })
         };
         events.iter().enumerate().filter(|(_, event)| counts(event)).map(|(place, _)| place).collect()
     }
 
     /// The event that an anchor of the plan is for a person on the as-of day.
     pub fn anchor_event<'e>(&self, number: usize, events: &'e [Event], as_of: Day) -> Option<&'e Event> {
-        let ended = self.plan.anchors[number].anchor.ended;
-        let is_anchor = |event: &&Event| {
-            event.is_known_on(as_of.0)
-                && self.operations.concepts[event.concept as usize].anchors >> number & 1 == 1
-                && match event.end_day() {
-                    Some(end) if end < as_of.0 => ended.holds(as_of.0 - end),
-                    _ => true,
-                }
-        };
-        events.iter().rev().skip_while(|event| event.day >= as_of.0).find(is_anchor)
+        events.iter().rev().find(|event| self.anchors_of(event, as_of, 1 << number) != 0)
+    }
+
+    /// Those of some anchors, one bit each, that an event can be on the as-of day.
+    fn anchors_of(&self, event: &Event, as_of: Day, among: u32) -> u32 {
+        let can_be = self.operations.anchors[event.concept as usize] & among;
+        if can_be == 0 || !event.is_known_on(as_of.0) {
+            return 0;
+        }
+        match event.end_day() {
+            Some(end) if end < as_of.0 => {
+                let holds = |number: &usize| self.plan.anchors[*number].anchor.ended.holds(as_of.0 - end);
+                ones(&[can_be.into()]).filter(holds).fold(0, |bits, number| bits | 1 << number)
+            }
+            _ => can_be,
+        }
     }
 
     fn place_windows(&self, anchors_among: &[Event], as_of: Day, scratch: &mut Scratch) {
+        let has_moved = self.find_anchors(anchors_among, as_of, scratch);
         let place = |which: usize, scratch: &mut Scratch| {
             let planned = &self.operations.windows[which];
             scratch.windows[which] = days_of(planned, scratch.anchors[planned.reference], as_of);
         };
-        scratch.anchors[0] = as_of.0;
-        let mut has_moved = false;
-        for number in 0..self.plan.anchors.len() {
-            let last = self.anchor_event(number, anchors_among, as_of);
-            let day = last.map_or(NEVER, |event| event.day);
-            has_moved |= std::mem::replace(&mut scratch.anchors[number + 1], day) != day;
-        }
         if scratch.placed_for.replace(as_of) != Some(as_of) {
+            scratch.anchors[0] = as_of.0;
             (0..self.operations.windows.len()).for_each(|which| place(which, scratch));
         } else if has_moved {
             // Windows back from the as-of day are everybody's.
@@ -224,89 +301,352 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// The days of the person's anchors; whether one is another than the last person's.
+    fn find_anchors(&self, among: &[Event], as_of: Day, scratch: &mut Scratch) -> bool {
+        let mut has_moved = false;
+        let mut to_find = scratch.all_anchors;
+        for event in among.iter().rev() {
+            if to_find == 0 {
+                break;
+            }
+            let found = self.anchors_of(event, as_of, to_find);
+            to_find &= !found;
+            for number in ones(&[found.into()]) {
+                has_moved |= std::mem::replace(&mut scratch.anchors[number + 1], event.day) != event.day;
+            }
+        }
+        for number in ones(&[to_find.into()]) {
+            has_moved |= std::mem::replace(&mut scratch.anchors[number + 1], NEVER) != NEVER;
+        }
+        has_moved
+    }
+
     #[inline]
     fn take(&self, event: &Event, operations: &[Operation], as_of: Day, scratch: &mut Scratch) {
         for operation in operations {
-            let (first, last) = scratch.windows[operation.window as usize];
-            if event.day < first || event.day > last {
-                continue;
-            }
-            if event.amount < operation.amount_min || event.amount > operation.amount_max {
+            if operation.asks != 0 && !self.is_asked_for(event, operation, &scratch.windows) {
                 continue;
             }
             scratch.touched[operation.measure as usize / 64] |= 1 << (operation.measure % 64);
-            act(operation, event, as_of, scratch);
+            self.act(operation, event, as_of, scratch);
+        }
+    }
+
+    /// Whether an event has the amount and the day that an operation asks for.
+    #[inline]
+    fn is_asked_for(&self, event: &Event, operation: &Operation, windows: &[(i32, i32)]) -> bool {
+        let measure = operation.measure as usize;
+        let (min, max) = self.operations.amounts[measure];
+        let (first, last) = windows[self.operations.window_of[measure] as usize];
+        (operation.asks & Operation::AMOUNT == 0 || (min..=max).contains(&event.amount))
+            && (operation.asks & Operation::WINDOW == 0 || (first..=last).contains(&event.day))
+    }
+
+    #[inline]
+    fn act(&self, operation: &Operation, event: &Event, as_of: Day, scratch: &mut Scratch) {
+        let (measure, place) = (operation.measure as usize, operation.place as usize);
+        let seen = &mut scratch.seen[measure];
+        match operation.act {
+            Act::Count => seen.sum += 1,
+            Act::Any => seen.sum = 1,
+            Act::Days => seen.sum += days_within(event, scratch.windows[self.operations.window_of[measure] as usize]),
+            Act::Cost => seen.sum += cost_within(event, scratch.windows[self.operations.window_of[measure] as usize]),
+            Act::Sum if event.amount != Event::NO_AMOUNT => {
+                seen.sum += i64::from(event.amount);
+                seen.count += 1;
+            }
+            Act::Latest if event.amount != Event::NO_AMOUNT => {
+                // Of several on one day, the largest.
+                if event.day > seen.last || i64::from(event.amount) > seen.sum {
+                    seen.sum = event.amount.into();
+                }
+                seen.last = event.day;
+            }
+            // `sum` is the highest amount of the last day, `count` that of the day with an amount before it.
+            Act::LatestTwo if event.amount != Event::NO_AMOUNT => {
+                if event.day == seen.last {
+                    seen.sum = seen.sum.max(event.amount.into());
+                } else {
+                    seen.count = if seen.last == NEVER { Event::NO_AMOUNT } else { seen.sum as i32 };
+                    (seen.last, seen.sum) = (event.day, event.amount.into());
+                }
+            }
+            Act::Sum | Act::Latest | Act::LatestTwo => {}
+            Act::Last => seen.last = event.day,
+            Act::DistinctDays => {
+                seen.sum += i64::from(event.day != seen.last);
+                seen.last = event.day;
+            }
+            Act::Distinct => {
+                seen.sum += i64::from(stamp(&mut scratch.stamps[place], scratch.round << 16));
+            }
+            Act::Weight => {
+                if stamp(&mut scratch.stamps[place], scratch.round << 16) {
+                    seen.sum += self.operations.weights[place];
+                }
+            }
+            Act::MaxPerMonth => {
+                let month = scratch.months.of(event.day).0;
+                if month != seen.last {
+                    (seen.last, seen.count) = (month, 0);
+                }
+                seen.count += i32::from(stamp(&mut scratch.stamps[place], scratch.round << 16 | month as u64));
+                seen.sum = seen.sum.max(seen.count.into());
+            }
+            Act::LookUp => {
+                // Of several on one day, the last in code order.
+                if event.day > seen.last || i64::from(operation.place) > seen.sum {
+                    seen.sum = operation.place.into();
+                }
+                seen.last = event.day;
+            }
+            Act::Resolved => (seen.sum, seen.count) = (event.day.into(), 1),
+            Act::LastIs | Act::LastIsNot => {
+                let is_one = operation.act == Act::LastIs;
+                seen.sum = i64::from(is_one || (event.day == seen.last && seen.sum == 1));
+                seen.last = event.day;
+            }
+            Act::Open => {
+                if event.end_day().is_none_or(|end| end > as_of.0) {
+                    seen.sum = 1;
+                }
+            }
         }
     }
 
     fn finish(&self, person: &impl Attributes, as_of: Day, scratch: &mut Scratch) {
-        scratch.worked_out.copy_from_slice(&self.personal);
-        for measure in ones(&scratch.touched) {
-            scratch.worked_out.iter_mut().zip(&self.in_nodes[measure]).for_each(|(all, of)| *all |= of);
+        let has_profile = scratch.profile < self.profiles.len();
+        let Scratch { open, touched, .. } = scratch;
+        open.copy_from_slice(if has_profile { &self.beyond_profile } else { &self.personal });
+        let words = open.len();
+        for measure in ones(touched) {
+            let in_nodes = &self.in_nodes[measure * words..(measure + 1) * words];
+            open.iter_mut().zip(in_nodes).for_each(|(all, of)| *all |= of);
         }
-        for word in 0..scratch.worked_out.len() {
-            let mut bits = scratch.worked_out[word];
+        for word in 0..words {
+            let mut bits = scratch.open[word];
             while bits != 0 {
                 let place = word * 64 + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
-                scratch.values[place] = match &self.plan.nodes[place] {
-                    Node::Measure(number) => self.measured(*number, as_of, scratch),
-                    node => composed(node, &scratch.values).unwrap_or_else(|| {
+                let value = match self.instructions[place] {
+                    Instruction::Read(measure) => self.measured(measure as usize, as_of, scratch),
+                    Instruction::Ask => {
                         let leaf = self.leaves[place].as_ref().expect("leaves were listed");
                         person.value_at(place, leaf, as_of)
-                    }),
+                    }
+                    instruction => self.composed(instruction, &scratch.values),
                 };
+                let of_profile = std::mem::replace(&mut scratch.values[place], value);
+                if of_profile != value {
+                    scratch.changed.push((place as u32, of_profile));
+                }
             }
         }
     }
 
     fn measured(&self, number: usize, as_of: Day, scratch: &mut Scratch) -> Micro {
-        let planned = &self.plan.measures[number];
+        let Reading { reference, unit, nothing, read } = self.readings[number];
         let seen = scratch.seen[number];
-        let reference = scratch.anchors[planned.reference];
+        let reference = scratch.anchors[reference as usize];
         if reference == NEVER {
-            return nothing_seen(&planned.measure.take);
+            return nothing;
         }
-        match &planned.measure.take {
-            Take::Count | Take::Any | Take::Days | Take::DistinctDays | Take::Distinct { .. } | Take::Open => {
-                Micro::whole(seen.sum)
-            }
-            Take::MaxPerMonthOfDistinct { .. } => Micro::whole(seen.sum),
-            Take::Cost => in_pence(seen.sum),
-            Take::WeightsOnce { .. } => Micro(seen.sum),
-            Take::Sum => in_unit(planned, seen.sum),
-            Take::Mean if seen.count == 0 => Micro::MISSING,
-            Take::Mean => in_unit(planned, seen.sum).over(Micro::whole(seen.count.into())),
-            _ if seen.last == NEVER => nothing_seen(&planned.measure.take),
-            Take::Latest => in_unit(planned, seen.sum),
-            Take::HighestOfLastTwo if seen.count == Event::NO_AMOUNT => Micro::MISSING,
-            Take::HighestOfLastTwo => in_unit(planned, seen.sum.max(seen.count.into())),
-            Take::SinceLast => Micro::whole(i64::from(reference.min(as_of.0)) - i64::from(seen.last)),
-            Take::LookUp { otherwise, .. } => {
+        match read {
+            Read::Sum => Micro(seen.sum * unit),
+            Read::Pence => in_pence(seen.sum),
+            Read::Mean if seen.count == 0 => nothing,
+            Read::Mean => Micro(seen.sum * unit).over(Micro::whole(seen.count.into())),
+            _ if seen.last == NEVER => nothing,
+            Read::Latest => Micro(seen.sum * unit),
+            Read::HighestOfLastTwo if seen.count == Event::NO_AMOUNT => nothing,
+            Read::HighestOfLastTwo => Micro(seen.sum.max(seen.count.into()) * unit),
+            Read::SinceLast => Micro::whole(i64::from(reference.min(as_of.0)) - i64::from(seen.last)),
+            Read::LookUp(otherwise) => {
                 let found = self.operations.look_ups[number][seen.sum as usize];
                 scratch.look_ups[number].done += 1;
                 scratch.look_ups[number].missed += u64::from(found.is_none());
-                found.unwrap_or(*otherwise)
+                found.unwrap_or(otherwise)
             }
-            Take::Unresolved { .. } => Micro::flag(i64::from(seen.last) >= resolved_day(seen)),
-            Take::LastIs { .. } => Micro::whole(seen.sum),
+            Read::Unresolved => Micro::flag(i64::from(seen.last) >= resolved_day(seen)),
         }
+    }
+
+    /// What is made of nodes before it.
+    #[inline]
+    fn composed(&self, instruction: Instruction, values: &[Micro]) -> Micro {
+        let of = |Stretch { first, end }: Stretch| {
+            self.operands[first as usize..end as usize].iter().map(|&place| values[place as usize])
+        };
+        match instruction {
+            Instruction::Within(inner, min, max) => Step::Within(min, max).apply(values[inner as usize]),
+            Instruction::Stepped(inner, Stretch { first, end }) => {
+                let steps = &self.steps[first as usize..end as usize];
+                steps.iter().fold(values[inner as usize], |value, step| step.apply(value))
+            }
+            Instruction::Product(nodes) => of(nodes).fold(Micro::ONE, Micro::times),
+            Instruction::SumOf(nodes) => of(nodes).fold(Micro::ZERO, Micro::plus),
+            Instruction::Ratio(one, other) => values[one as usize].over(values[other as usize]),
+            Instruction::CountTrue(nodes) => Micro::whole(of(nodes).filter(|value| value.is_true()).count() as i64),
+            Instruction::AnyTrue(nodes) => Micro::flag(of(nodes).any(Micro::is_true)),
+            Instruction::AllTrue(nodes) => Micro::flag(of(nodes).all(Micro::is_true)),
+            Instruction::Not(inner) => Micro::flag(!values[inner as usize].is_true()),
+            Instruction::Read(_) | Instruction::Ask => unreachable!("a leaf is made of no nodes"),
+        }
+    }
+
+    /// What nodes are for most profiles, and which are otherwise for each, where no measure saw an event.
+    fn all_profiles(&self) -> (Vec<Micro>, Vec<Otherwise>) {
+        let ages = std::iter::once(None).chain((0..=PROFILE_YEARS).map(Some));
+        let all = ages.flat_map(|age_years| SEXES.map(|sex| (age_years, sex)));
+        let of_nobody =
+            self.with_profile(0..self.instructions.len(), vec![Micro::MISSING; self.instructions.len()], (None, None));
+        let values_of = |profile| self.with_profile(ones(&self.personal), of_nobody.clone(), profile);
+        let of_profiles: Vec<Vec<Micro>> = all.map(values_of).collect();
+        let mut usual = of_profiles[0].clone();
+        for node in ones(&self.personal) {
+            let mut values: Vec<Micro> = of_profiles.iter().map(|values| values[node]).collect();
+            values.sort_unstable();
+            let most = values.chunk_by(|one, two| one == two).max_by_key(|alike| alike.len());
+            usual[node] = most.expect("there are profiles")[0];
+        }
+        let otherwise = |values: &Vec<Micro>| {
+            let differing = ones(&self.personal).filter(|&node| values[node] != usual[node]);
+            differing.map(|node| (node as u32, values[node])).collect()
+        };
+        let otherwise = of_profiles.iter().map(otherwise).collect();
+        (usual, otherwise)
+    }
+
+    /// Values of which these nodes are worked out, in order, for a profile and no event.
+    fn with_profile(
+        &self,
+        nodes: impl Iterator<Item = usize>,
+        mut values: Vec<Micro>,
+        (age_years, sex): (Option<i32>, Option<Sex>),
+    ) -> Vec<Micro> {
+        for place in nodes {
+            values[place] = match (self.instructions[place], &self.leaves[place]) {
+                (Instruction::Read(measure), _) => self.readings[measure as usize].nothing,
+                (Instruction::Ask, Some(Expression::AgeYears)) => {
+                    age_years.map_or(Micro::MISSING, |years| Micro::whole(years.into()))
+                }
+                (Instruction::Ask, Some(Expression::Sex(of))) => {
+                    sex.map_or(Micro::MISSING, |sex| Micro::flag(sex == *of))
+                }
+                (Instruction::Ask, _) => Micro::MISSING,
+                (instruction, _) => self.composed(instruction, &values),
+            };
+        }
+        values
     }
 }
 
-/// A node that is made of nodes before it; `None` for a leaf.
-fn composed(node: &Node, values: &[Micro]) -> Option<Micro> {
-    Some(match node {
-        Node::Stepped(inner, steps) => steps.iter().fold(values[*inner], |value, step| step.apply(value)),
-        Node::Product(of) => of.iter().fold(Micro::ONE, |product, &place| product.times(values[place])),
-        Node::SumOf(of) => of.iter().fold(Micro::ZERO, |sum, &place| sum.plus(values[place])),
-        Node::Ratio(of, over) => values[*of].over(values[*over]),
-        Node::CountTrue(of) => Micro::whole(of.iter().filter(|&&place| values[place].is_true()).count() as i64),
-        Node::AnyTrue(of) => Micro::flag(of.iter().any(|&place| values[place].is_true())),
-        Node::AllTrue(of) => Micro::flag(of.iter().all(|&place| values[place].is_true())),
-        Node::Not(of) => Micro::flag(!values[*of].is_true()),
-        Node::Measure(_) | Node::AgeYears | Node::Sex(_) | Node::Number(_) | Node::WordIn(..) => return None,
-    })
+/// How the value of a node follows from what was seen or from nodes before it.
+#[derive(Debug, Clone, Copy)]
+enum Instruction {
+    /// The value of this measure.
+    Read(u32),
+    /// What is known of the person besides events.
+    Ask,
+    /// A single step of this kind, which most steps are.
+    Within(u32, Micro, Micro),
+    Stepped(u32, Stretch),
+    Product(Stretch),
+    SumOf(Stretch),
+    Ratio(u32, u32),
+    CountTrue(Stretch),
+    AnyTrue(Stretch),
+    AllTrue(Stretch),
+    Not(u32),
+}
+
+/// A stretch of the operands or of the steps of all instructions.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    first: u32,
+    end: u32,
+}
+
+/// The nodes of a plan as instructions, with the operands and the steps of all, each in one place.
+fn instructions(plan: &Plan) -> (Vec<Instruction>, Vec<u32>, Vec<Step>) {
+    let (mut operands, mut all_steps) = (Vec::new(), Vec::new());
+    let instruction = |node: &Node| {
+        let mut stretch = |of: &[usize]| {
+            let first = operands.len() as u32;
+            operands.extend(of.iter().map(|&place| place as u32));
+            Stretch { first, end: operands.len() as u32 }
+        };
+        match node {
+            Node::AgeYears | Node::Sex(_) | Node::Number(_) | Node::WordIn(..) => Instruction::Ask,
+            Node::Measure(number) => Instruction::Read(*number as u32),
+            Node::Product(of) => Instruction::Product(stretch(of)),
+            Node::SumOf(of) => Instruction::SumOf(stretch(of)),
+            Node::Ratio(of, over) => Instruction::Ratio(*of as u32, *over as u32),
+            Node::CountTrue(of) => Instruction::CountTrue(stretch(of)),
+            Node::AnyTrue(of) => Instruction::AnyTrue(stretch(of)),
+            Node::AllTrue(of) => Instruction::AllTrue(stretch(of)),
+            Node::Not(of) => Instruction::Not(*of as u32),
+            Node::Stepped(of, steps) => match steps[..] {
+                [Step::Within(min, max)] => Instruction::Within(*of as u32, min, max),
+                _ => {
+                    let first = all_steps.len() as u32;
+                    all_steps.extend_from_slice(steps);
+                    Instruction::Stepped(*of as u32, Stretch { first, end: all_steps.len() as u32 })
+                }
+            },
+        }
+    };
+    let instructions = plan.nodes.iter().map(instruction).collect();
+    (instructions, operands, all_steps)
+}
+
+/// How a measure is read off what was seen of it.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    reference: u32,
+    read: Read,
+    /// Millionths for each unit of the sum.
+    unit: i64,
+    /// What it is where no event counts for it.
+    nothing: Micro,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Read {
+    Sum,
+    Pence,
+    Mean,
+    Latest,
+    HighestOfLastTwo,
+    SinceLast,
+    /// With the value of a code that the table lacks.
+    LookUp(Micro),
+    Unresolved,
+}
+
+impl Reading {
+    fn new(planned: &PlannedMeasure) -> Reading {
+        let of_amount = if planned.amount == AmountKind::Thousandths { Micro::thousandths(1) } else { Micro::ONE };
+        let (read, unit) = match &planned.measure.take {
+            Take::Count | Take::Any | Take::Days | Take::DistinctDays | Take::Distinct { .. } | Take::Open => {
+                (Read::Sum, Micro::ONE)
+            }
+            Take::MaxPerMonthOfDistinct { .. } => (Read::Sum, Micro::ONE),
+            // Of these nothing seen is none, so that the last day says no more.
+            Take::LastIs { .. } => (Read::Sum, Micro::ONE),
+            Take::WeightsOnce { .. } => (Read::Sum, Micro(1)),
+            Take::Sum => (Read::Sum, of_amount),
+            Take::Cost => (Read::Pence, Micro::ONE),
+            Take::Mean => (Read::Mean, of_amount),
+            Take::Latest => (Read::Latest, of_amount),
+            Take::HighestOfLastTwo => (Read::HighestOfLastTwo, of_amount),
+            Take::SinceLast => (Read::SinceLast, Micro::ONE),
+            Take::LookUp { otherwise, .. } => (Read::LookUp(*otherwise), Micro::ONE),
+            Take::Unresolved { .. } => (Read::Unresolved, Micro::ONE),
+        };
+        let nothing = nothing_seen(&planned.measure.take);
+        Reading { reference: planned.reference as u32, read, unit: unit.0, nothing }
+    }
 }
 
 /// The leaves of a plan's nodes that people answer, one a node.
@@ -352,10 +692,6 @@ pub fn in_pence(sevenths: i64) -> Micro {
     Micro::whole(crate::number::divide_rounded(sevenths.into(), 7) as i64)
 }
 
-fn in_unit(planned: &PlannedMeasure, sum: i64) -> Micro {
-    if planned.amount == AmountKind::Thousandths { Micro::thousandths(sum) } else { Micro::whole(sum) }
-}
-
 /// `count` is 1 where a resolving event was seen, and `sum` is then its day.
 fn resolved_day(seen: Seen) -> i64 {
     if seen.count == 0 { i64::MIN } else { seen.sum }
@@ -373,76 +709,6 @@ fn days_of(planned: &PlannedWindow, reference: i32, as_of: Day) -> (i32, i32) {
     }
     let month_after = crate::day::Month(Day(last).month().0 + 1);
     (Day(first).month().first_day().0, (month_after.first_day().0 - 1).min(as_of.0 - 1))
-}
-
-#[inline]
-fn act(operation: &Operation, event: &Event, as_of: Day, scratch: &mut Scratch) {
-    let seen = &mut scratch.seen[operation.measure as usize];
-    match operation.act {
-        Act::Count => seen.sum += 1,
-        Act::Any => seen.sum = 1,
-        Act::Days(window) => seen.sum += days_within(event, scratch.windows[window as usize]),
-        Act::Cost(window) => seen.sum += cost_within(event, scratch.windows[window as usize]),
-        Act::Sum if event.amount != Event::NO_AMOUNT => {
-            seen.sum += i64::from(event.amount);
-            seen.count += 1;
-        }
-        Act::Latest if event.amount != Event::NO_AMOUNT => {
-            // Of several on one day, the largest.
-            if event.day > seen.last || i64::from(event.amount) > seen.sum {
-                seen.sum = event.amount.into();
-            }
-            seen.last = event.day;
-        }
-        // `sum` is the highest amount of the last day, `count` that of the day with an amount before it.
-        Act::LatestTwo if event.amount != Event::NO_AMOUNT => {
-            if event.day == seen.last {
-                seen.sum = seen.sum.max(event.amount.into());
-            } else {
-                seen.count = if seen.last == NEVER { Event::NO_AMOUNT } else { seen.sum as i32 };
-                (seen.last, seen.sum) = (event.day, event.amount.into());
-            }
-        }
-        Act::Sum | Act::Latest | Act::LatestTwo => {}
-        Act::Last => seen.last = event.day,
-        Act::DistinctDays => {
-            seen.sum += i64::from(event.day != seen.last);
-            seen.last = event.day;
-        }
-        Act::Distinct(place) => {
-            seen.sum += i64::from(stamp(&mut scratch.stamps[place as usize], scratch.round << 16));
-        }
-        Act::Weight(place, weight) => {
-            if stamp(&mut scratch.stamps[place as usize], scratch.round << 16) {
-                seen.sum += weight;
-            }
-        }
-        Act::MaxPerMonth(place) => {
-            let month = scratch.months.of(event.day).0;
-            if month != seen.last {
-                (seen.last, seen.count) = (month, 0);
-            }
-            seen.count += i32::from(stamp(&mut scratch.stamps[place as usize], scratch.round << 16 | month as u64));
-            seen.sum = seen.sum.max(seen.count.into());
-        }
-        Act::LookUp(place) => {
-            // Of several on one day, the last in code order.
-            if event.day > seen.last || i64::from(place) > seen.sum {
-                seen.sum = place.into();
-            }
-            seen.last = event.day;
-        }
-        Act::Resolved => (seen.sum, seen.count) = (event.day.into(), 1),
-        Act::LastIs(also) => {
-            seen.sum = i64::from(also || (event.day == seen.last && seen.sum == 1));
-            seen.last = event.day;
-        }
-        Act::Open => {
-            if event.end_day().is_none_or(|end| end > as_of.0) {
-                seen.sum = 1;
-            }
-        }
-    }
 }
 
 /// Whether this is the first time this round.

@@ -359,39 +359,50 @@ fn told_apart(take: &Take) -> Option<(&str, usize)> {
 }
 
 /// What an event of a concept does to one measure.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Act {
     Count,
     Any,
-    /// Days of the interval that lie in the window with this number.
-    Days(u32),
+    /// Days of the interval that lie in the measure's window.
+    Days,
     /// Cost a week times those days, in sevenths of a penny.
-    Cost(u32),
+    Cost,
     Sum,
     Latest,
     LatestTwo,
     Last,
     DistinctDays,
-    /// With the code's place in the scratch stamps.
-    Distinct(u32),
-    MaxPerMonth(u32),
-    /// A category's place in the stamps, and its weight.
-    Weight(u32, i64),
-    /// The code's place in the measure's table.
-    LookUp(u32),
+    /// The place is the code's in the scratch stamps.
+    Distinct,
+    MaxPerMonth,
+    /// The place is the category's in the stamps and in the weights.
+    Weight,
+    /// The place is the code's in the measure's table.
+    LookUp,
     Resolved,
-    LastIs(bool),
+    /// The event is one of those that are asked about.
+    LastIs,
+    /// It is none of them.
+    LastIsNot,
     Open,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// Eight bytes, for the operations of a run are looked at for every event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operation {
-    pub measure: u32,
-    /// Which of the evaluation's windows the event's day has to lie in.
-    pub window: u32,
-    pub amount_min: i32,
-    pub amount_max: i32,
+    pub measure: u16,
     pub act: Act,
+    /// What the event still has to be asked: [`Operation::AMOUNT`], [`Operation::WINDOW`].
+    pub asks: u8,
+    pub place: u32,
+}
+
+impl Operation {
+    /// Whether its amount lies in the measure's bounds.
+    pub const AMOUNT: u8 = 1;
+    /// Whether its day lies in the measure's window: how many days ago it was does not say so.
+    pub const WINDOW: u8 = 2;
 }
 
 /// A window over whole days, or over the calendar months that it touches.
@@ -402,42 +413,64 @@ pub struct PlannedWindow {
     pub by_month: bool,
 }
 
-/// Of intervals, which may reach into a window from any time before it.
-const EVERYTHING: PlannedWindow = PlannedWindow { reference: 0, window: Window::EVER, by_month: false };
+const LONGEST_MONTH: i32 = 31;
 
 impl PlannedWindow {
     /// The most days before an as-of day that a day of it can lie; `i32::MAX` where it reaches back without end, or from
     /// another day than the as-of day.
     fn reach_days(&self) -> i32 {
-        const LONGEST_MONTH: i32 = 31;
         match self.reference {
             0 => self.window.up_to_days.saturating_add(if self.by_month { LONGEST_MONTH } else { 0 }),
             _ => i32::MAX,
         }
     }
+
+    /// The days before an as-of day that its days can lie in.
+    fn days_ago(&self) -> DaysAgo {
+        let after_days = match self.reference {
+            0 => self.window.after_days - if self.by_month { LONGEST_MONTH } else { 0 },
+            _ => 0,
+        };
+        (after_days.max(0), self.reach_days())
+    }
+
+    /// Whether how many days ago something was says that it lies in the window.
+    fn is_days_ago(&self) -> bool {
+        self.reference == 0 && !self.by_month
+    }
 }
 
-/// What a concept's events do.
-#[derive(Debug, Clone, Copy)]
-pub struct OfConcept {
-    /// `first..end` in the operations of all.
+/// Days before an as-of day: more than the first, up to the second.
+type DaysAgo = (i32, i32);
+
+/// Places in the operations of all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Span {
     first: u32,
     end: u32,
-    /// Of an event this many days and more before the as-of day nothing follows.
-    pub reach_days: i32,
-    /// Which anchors they can be, one bit each.
-    pub anchors: u32,
 }
 
-/// For each concept, what its events do.
+/// For each concept and age, what events do.
+///
+/// An age is a stretch of days before the as-of day within which no window that counts back from it begins or ends: all
+/// events of a concept and an age lie in the same windows, so that none of them has to be asked.
 #[derive(Debug, Clone, Default)]
 pub struct Operations {
-    /// One a concept.
-    pub concepts: Vec<OfConcept>,
-    pub operations: Vec<Operation>,
+    /// By concept: which anchors its events can be, one bit each.
+    pub anchors: Vec<u32>,
+    /// The days that each age begins after, the first of which is 0, in order.
+    pub ages: Vec<i32>,
+    /// By concept, then age.
+    spans: Vec<Span>,
+    operations: Vec<Operation>,
     pub windows: Vec<PlannedWindow>,
+    /// By measure: the window that it counts in, and the amounts.
+    pub window_of: Vec<u32>,
+    pub amounts: Vec<(i32, i32)>,
     /// How many codes and categories are stamped.
     pub stamps: usize,
+    /// By place in the stamps: what the category weighs.
+    pub weights: Vec<i64>,
     /// For each measure that looks up: the value of each code, by its place; `None` where its table lacks the code.
     pub look_ups: Vec<Vec<Option<Micro>>>,
     /// The codes of `look_ups`, in order.
@@ -445,19 +478,45 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// What the events of a concept do.
+    /// What the events of a concept and an age do.
     #[inline]
-    pub fn of(&self, concept: OfConcept) -> &[Operation] {
-        &self.operations[concept.first as usize..concept.end as usize]
+    pub fn of(&self, concept: u32, age: usize) -> &[Operation] {
+        let span = self.spans[concept as usize * self.ages.len() + age];
+        &self.operations[span.first as usize..span.end as usize]
+    }
+
+    /// The age of what was so many days ago; `None` of what had not happened by then.
+    pub fn age_of(&self, days_ago: i32) -> Option<usize> {
+        self.ages.iter().rposition(|&after| days_ago > after)
     }
 
     /// Whether events can be anchors: a test that most fail by the number of their concept alone, for the concepts of a
     /// stream are numbered one after another.
     pub fn can_anchor(&self) -> impl Fn(&Event) -> bool + Sync + '_ {
-        let first = self.concepts.iter().position(|of| of.anchors != 0).unwrap_or(self.concepts.len());
-        let end = self.concepts.iter().rposition(|of| of.anchors != 0).map_or(first, |last| last + 1);
+        let first = self.anchors.iter().position(|anchors| *anchors != 0).unwrap_or(self.anchors.len());
+        let end = self.anchors.iter().rposition(|anchors| *anchors != 0).map_or(first, |last| last + 1);
         let range = first as u32..end as u32;
-        move |event| range.contains(&event.concept) && self.concepts[event.concept as usize].anchors != 0
+        move |event| range.contains(&event.concept) && self.anchors[event.concept as usize] != 0
+    }
+
+    /// Adds a concept with these operations, each with the days before the as-of day that it may see something in.
+    fn push(&mut self, operations: &[(Operation, DaysAgo)], anchors: u32) {
+        let mut last = Span::default();
+        for age in 0..self.ages.len() {
+            let after = self.ages[age];
+            let up_to = self.ages.get(age + 1).copied().unwrap_or(i32::MAX);
+            let first = self.operations.len();
+            let sees = operations.iter().filter(|(_, (from, to))| *from < up_to && *to > after);
+            self.operations.extend(sees.map(|(operation, _)| operation));
+            let end = self.operations.len();
+            if self.operations[last.first as usize..last.end as usize] == self.operations[first..end] {
+                self.operations.truncate(first);
+            } else {
+                last = Span { first: first as u32, end: end as u32 };
+            }
+            self.spans.push(last);
+        }
+        self.anchors.push(anchors);
     }
 
     /// Looks every code up in these tables; nothing else depends on what they say.
@@ -480,134 +539,116 @@ impl Plan {
     /// The operations for the concepts of a run.
     pub fn operations(&self, concepts: &[Concept], library: &Library, tables: &dyn Tables) -> Operations {
         let none = self.measures.len();
+        assert!(none <= usize::from(u16::MAX), "an operation has 16 bits for its measure");
         let mut made =
             Operations { look_ups: vec![Vec::new(); none], looked_up: vec![Vec::new(); none], ..Operations::default() };
         let numbering = Numbering::new(self, concepts, library, &mut made);
-        made.windows = self.windows();
-        let of_concept = |concept: &Concept| self.operations_of_concept(concept, &made.windows, &numbering, library);
-        let of_concepts: Vec<(Vec<Operation>, u32)> = concepts.par_iter().map(of_concept).collect();
+        self.place_windows(&mut made);
+        made.amounts =
+            self.measures.iter().map(|planned| planned.measure.amount.unwrap_or((i32::MIN, i32::MAX))).collect();
+        let of_concept = |concept: &Concept| self.operations_of_concept(concept, &made, &numbering, library);
+        let of_concepts: Vec<_> = concepts.par_iter().map(of_concept).collect();
         for (operations, anchors) in of_concepts {
-            let reaches = operations.iter().map(|of| made.windows[of.window as usize].reach_days());
-            let reach_days = reaches.max().map_or(0, |days| days.saturating_add(1));
-            let first = made.operations.len() as u32;
-            made.operations.extend(operations);
-            let end = made.operations.len() as u32;
-            made.concepts.push(OfConcept { first, end, reach_days, anchors });
+            made.push(&operations, anchors);
         }
         made.look_up(self, tables);
         made
     }
 
-    /// Every window that a measure has, each once.
-    fn windows(&self) -> Vec<PlannedWindow> {
-        let mut windows = vec![EVERYTHING];
+    /// Every window that a measure has, each once, and the ages that those back from the as-of day make.
+    fn place_windows(&self, made: &mut Operations) {
         for planned in &self.measures {
-            for by_month in [false, true] {
-                let window = PlannedWindow { reference: planned.reference, window: planned.measure.window, by_month };
-                if !windows.contains(&window) {
-                    windows.push(window);
-                }
+            let by_month = matches!(planned.measure.take, Take::MaxPerMonthOfDistinct { .. });
+            let window = PlannedWindow { reference: planned.reference, window: planned.measure.window, by_month };
+            let known = made.windows.iter().position(|known| *known == window);
+            made.window_of.push(known.unwrap_or(made.windows.len()) as u32);
+            if known.is_none() {
+                made.windows.push(window);
             }
         }
-        windows
+        let edges = made.windows.iter().filter(|window| window.is_days_ago()).map(PlannedWindow::days_ago);
+        let mut ages: Vec<i32> = edges.flat_map(|(after, up_to)| [after, up_to]).chain([0]).collect();
+        ages.retain(|after| (0..i32::MAX).contains(after));
+        ages.sort_unstable();
+        ages.dedup();
+        made.ages = ages;
     }
 
-    /// What the events of a concept do, and which anchors they can be.
+    /// What the events of a concept do and in which days before the as-of day, and which anchors they can be.
     fn operations_of_concept(
         &self,
         concept: &Concept,
-        windows: &[PlannedWindow],
+        made: &Operations,
         numbering: &Numbering,
         library: &Library,
-    ) -> (Vec<Operation>, u32) {
+    ) -> (Vec<(Operation, DaysAgo)>, u32) {
         let stream = concept.stream as usize;
         let mut operations = Vec::new();
-        for (number, measure) in self.measures.iter().enumerate().filter(|(_, measure)| measure.stream == stream) {
-            self.operations_of(number, measure, concept, (windows, numbering, library), &mut operations);
+        for (number, planned) in self.measures.iter().enumerate().filter(|(_, measure)| measure.stream == stream) {
+            let window = &made.windows[made.window_of[number] as usize];
+            // Intervals may reach into a window from any time before it.
+            let (days_ago, asks_window) = match planned.measure.take {
+                Take::Days | Take::Cost => ((0, i32::MAX), false),
+                _ => (window.days_ago(), !window.is_days_ago()),
+            };
+            let asks_amount = if planned.measure.amount.is_some() { Operation::AMOUNT } else { 0 };
+            let asks = asks_amount | if asks_window { Operation::WINDOW } else { 0 };
+            acts_of(number, planned, concept, numbering, library, &mut |act, place| {
+                operations.push((Operation { measure: number as u16, act, asks, place }, days_ago));
+            });
         }
         let anchors = self.anchors.iter().enumerate();
         let anchors = anchors.filter(|(_, anchor)| anchor.stream == stream && has_bit(&concept.mask, anchor.predicate));
         (operations, anchors.fold(0, |bits, (number, _)| bits | 1 << number))
     }
+}
 
-    fn operations_of(
-        &self,
-        number: usize,
-        planned: &PlannedMeasure,
-        concept: &Concept,
-        (windows, numbering, library): (&[PlannedWindow], &Numbering, &Library),
-        made: &mut Vec<Operation>,
-    ) {
-        let first = has_bit(&concept.mask, planned.predicate);
-        let second = has_bit(&concept.mask, planned.second_predicate);
-        let place = |window: PlannedWindow| {
-            windows.iter().position(|known| *known == window).expect("every measure's windows were collected") as u32
-        };
-        let window =
-            |by_month| place(PlannedWindow { reference: planned.reference, window: planned.measure.window, by_month });
-        let (amount_min, amount_max) = planned.measure.amount.unwrap_or((i32::MIN, i32::MAX));
-        let code = || concept.codes.get(planned.code).map_or(&[][..], |code| &code[..]);
-        let push = |act, window, made: &mut Vec<Operation>| {
-            made.push(Operation { measure: number as u32, window, amount_min, amount_max, act });
-        };
-        let act = match &planned.measure.take {
-            Take::Unresolved { .. } => {
-                let window = window(false);
-                if first {
-                    push(Act::Last, window, made);
-                }
-                if second {
-                    push(Act::Resolved, window, made);
-                }
-                return;
+/// What the events of a concept do to a measure, each with its place.
+fn acts_of(
+    number: usize,
+    planned: &PlannedMeasure,
+    concept: &Concept,
+    numbering: &Numbering,
+    library: &Library,
+    push: &mut dyn FnMut(Act, u32),
+) {
+    let first = has_bit(&concept.mask, planned.predicate);
+    let second = has_bit(&concept.mask, planned.second_predicate);
+    let code = || concept.codes.get(planned.code).map_or(&[][..], |code| &code[..]);
+    let mut push_of_code = |act, code| {
+        if let Some(place) = numbering.code(number, code) {
+            push(act, place);
+        }
+    };
+    match &planned.measure.take {
+        Take::Unresolved { .. } => {
+            if first {
+                push(Act::Last, 0);
             }
-            _ if !first => return,
-            Take::Count => Act::Count,
-            Take::Any => Act::Any,
-            Take::Days => {
-                let counted = window(false);
-                let window = place(EVERYTHING);
-                return push(Act::Days(counted), window, made);
+            if second {
+                push(Act::Resolved, 0);
             }
-            Take::Cost => {
-                let counted = window(false);
-                let window = place(EVERYTHING);
-                return push(Act::Cost(counted), window, made);
+        }
+        _ if !first => {}
+        Take::Count => push(Act::Count, 0),
+        Take::Any => push(Act::Any, 0),
+        Take::Days => push(Act::Days, 0),
+        Take::Cost => push(Act::Cost, 0),
+        Take::Sum | Take::Mean => push(Act::Sum, 0),
+        Take::Latest => push(Act::Latest, 0),
+        Take::HighestOfLastTwo => push(Act::LatestTwo, 0),
+        Take::SinceLast => push(Act::Last, 0),
+        Take::DistinctDays => push(Act::DistinctDays, 0),
+        Take::LastIs { .. } => push(if second { Act::LastIs } else { Act::LastIsNot }, 0),
+        Take::Open => push(Act::Open, 0),
+        Take::Distinct { characters, .. } => push_of_code(Act::Distinct, cut(code(), *characters)),
+        Take::MaxPerMonthOfDistinct { characters, .. } => push_of_code(Act::MaxPerMonth, cut(code(), *characters)),
+        Take::LookUp { .. } => push_of_code(Act::LookUp, code()),
+        Take::WeightsOnce { list, .. } => {
+            for category in categories_of(&library.code_lists[list], code()) {
+                push(Act::Weight, numbering.first_category[number] + category);
             }
-            Take::Sum | Take::Mean => Act::Sum,
-            Take::Latest => Act::Latest,
-            Take::HighestOfLastTwo => Act::LatestTwo,
-            Take::SinceLast => Act::Last,
-            Take::DistinctDays => Act::DistinctDays,
-            Take::LastIs { .. } => Act::LastIs(second),
-            Take::Open => Act::Open,
-            Take::Distinct { characters, .. } => match numbering.code(number, cut(code(), *characters)) {
-                Some(place) => Act::Distinct(place),
-                None => return,
-            },
-            Take::MaxPerMonthOfDistinct { characters, .. } => {
-                if let Some(place) = numbering.code(number, cut(code(), *characters)) {
-                    let window = window(true);
-                    push(Act::MaxPerMonth(place), window, made);
-                }
-                return;
-            }
-            Take::LookUp { .. } => match numbering.code(number, code()) {
-                Some(place) => Act::LookUp(place),
-                None => return,
-            },
-            Take::WeightsOnce { list, .. } => {
-                let list = &library.code_lists[list];
-                let window = window(false);
-                for category in categories_of(list, code()) {
-                    let weight = list.categories[category as usize].weight.unwrap_or_default().to_micro();
-                    push(Act::Weight(numbering.first_category[number] + category, weight.0), window, made);
-                }
-                return;
-            }
-        };
-        let window = window(false);
-        push(act, window, made);
+        }
     }
 }
 
@@ -649,7 +690,13 @@ impl Numbering {
                     first_code = stamps;
                     stamps += codes.len() as u32;
                 }
-                Take::WeightsOnce { list, .. } => stamps += library.code_lists[list].categories.len() as u32,
+                Take::WeightsOnce { list, .. } => {
+                    let categories = &library.code_lists[list].categories;
+                    let weights = categories.iter().map(|category| category.weight.unwrap_or_default().to_micro().0);
+                    made.weights.resize(stamps as usize, 0);
+                    made.weights.extend(weights);
+                    stamps += categories.len() as u32;
+                }
                 Take::LookUp { .. } => made.looked_up[number] = codes.clone(),
                 _ => {}
             }

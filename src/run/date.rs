@@ -75,6 +75,8 @@ pub struct Dates<'a> {
     admissions: Admissions,
     operations: Operations,
     anchors: Picked,
+    /// Those of a date that is done with, whose columns the next date fills.
+    done_with: Option<Scores>,
 }
 
 impl<'a> Dates<'a> {
@@ -103,7 +105,12 @@ impl<'a> Dates<'a> {
             Ok(())
         })?;
         drop(can_anchor);
-        Ok(Dates { prepared, loaded, days, admissions, operations, anchors })
+        Ok(Dates { prepared, loaded, days, admissions, operations, anchors, done_with: None })
+    }
+
+    /// Takes scores back that nobody looks at any more.
+    pub fn take_back(&mut self, scored: Scored) {
+        self.done_with = Some(scored.scores);
     }
 
     /// The events that measures can count back from.
@@ -136,7 +143,7 @@ impl<'a> Dates<'a> {
             anchors: Some(&self.anchors),
             as_of,
         };
-        let mut parts = everybody.parts();
+        let mut parts = everybody.parts(self.done_with.take());
         linked.each_timelines(&mut |timelines| {
             parts.take(timelines, advance);
             Ok(())

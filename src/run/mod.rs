@@ -247,6 +247,7 @@ fn make(
             dates.push(report);
             before = Some(written);
         }
+        at_dates.take_back(scored);
     }
     let breaches = breaches_in_words(&judged, &judged_at, &ended);
     if !breaches.is_empty() {

@@ -3,6 +3,8 @@
 //! People are independent, so they are worked through in chunks on all threads; each chunk fills its own stretch of the
 //! columns. Every person comes out with a score or with the reason why not.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::fidelity::Availability;
@@ -58,7 +60,7 @@ impl Reason {
 pub const REASONS: usize = 3;
 
 /// One model's scores, one entry a person.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelScores {
     pub linear_predictors: Vec<Result<Nano, Reason>>,
     pub reasons: Vec<[Option<u16>; REASONS]>,
@@ -81,41 +83,54 @@ pub struct TermTally {
 }
 
 impl TermTally {
-    const NOBODY: TermTally =
-        TermTally { observed: 0, unavailable: 0, people: 0, lowest: Micro(i64::MAX), highest: Micro(i64::MIN) };
-
-    fn take(&mut self, value: Micro, observed: bool) {
-        self.people += 1;
-        self.observed += u64::from(observed);
-        self.lowest = self.lowest.min(value);
-        self.highest = self.highest.max(value);
-    }
-
-    /// Adds people of whom nothing was observed, and whose value is the usual one.
-    fn take_others(&mut self, people: u64, usual: Micro) {
-        if people > 0 {
-            self.people += people;
-            self.lowest = self.lowest.min(usual);
-            self.highest = self.highest.max(usual);
-        }
-    }
-
-    fn add(&mut self, other: &TermTally) {
-        self.people += other.people;
-        self.observed += other.observed;
-        self.unavailable += other.unavailable;
-        self.lowest = self.lowest.min(other.lowest);
-        self.highest = self.highest.max(other.highest);
-    }
-
     /// Whether it says nothing: the same for everybody.
     pub fn is_dead(&self) -> bool {
         self.people > 0 && self.lowest == self.highest
     }
 }
 
+/// One term over those who have a score and with whom it may be otherwise than usual.
+#[derive(Debug, Clone, Copy)]
+struct Tally {
+    people: u64,
+    /// With how many of them it was observed, less with how many it usually would be.
+    more_observed: i64,
+    lowest: Micro,
+    highest: Micro,
+}
+
+impl Tally {
+    const NOBODY: Tally = Tally { people: 0, more_observed: 0, lowest: Micro(i64::MAX), highest: Micro(i64::MIN) };
+
+    fn take(&mut self, value: Micro, more_observed: i64) {
+        self.people += 1;
+        self.more_observed += more_observed;
+        self.lowest = self.lowest.min(value);
+        self.highest = self.highest.max(value);
+    }
+
+    fn add(&mut self, other: &Tally) {
+        self.people += other.people;
+        self.more_observed += other.more_observed;
+        self.lowest = self.lowest.min(other.lowest);
+        self.highest = self.highest.max(other.highest);
+    }
+
+    /// All together with the others, for whom the value is the usual one; with how many of all it would be observed as
+    /// usual, and to how many it is unavailable.
+    fn with_others(&self, people: u64, usual: Micro, (observed, unavailable): (u64, u64)) -> TermTally {
+        let mut all = *self;
+        if people > self.people {
+            all.lowest = all.lowest.min(usual);
+            all.highest = all.highest.max(usual);
+        }
+        let observed = observed.checked_add_signed(self.more_observed).expect("a count of people");
+        TermTally { observed, unavailable, people, lowest: all.lowest, highest: all.highest }
+    }
+}
+
 /// Everybody at one as-of day.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scores {
     pub as_of: Day,
     pub standings: Vec<Standing>,
@@ -144,12 +159,15 @@ pub struct Parts<'a> {
     usual: Usual,
     columns: Columns<'a>,
     scores: Scores,
+    tallies: Tallies,
+    /// How many people were looked at so far.
+    people: usize,
 }
 
 impl Parts<'_> {
     /// Scores the people of some timelines.
     pub fn take(&mut self, timelines: &Timelines, done: &(dyn Fn(u64) + Sync)) {
-        let Parts { everybody, usual, columns, scores } = self;
+        let Parts { everybody, usual, columns, scores, .. } = self;
         let tallies: Vec<Tallies> = scores
             .chunks(timelines.numbers())
             .into_par_iter()
@@ -161,15 +179,21 @@ impl Parts<'_> {
                 },
             )
             .collect();
-        tallies.iter().for_each(|of_chunk| scores.add(of_chunk));
+        tallies.iter().for_each(|of_chunk| self.tallies.add(of_chunk));
+        self.people += timelines.people();
     }
 
     /// All of them, one entry a person and model.
-    pub fn joined(mut self) -> Scores {
-        let Scores { standings, models, .. } = &mut self.scores;
-        let others = models.par_iter_mut().zip(&self.usual.models).enumerate();
-        others.for_each(|(number, (of, usual))| self.everybody.tally_others(number, standings, usual, of));
-        self.scores
+    pub fn joined(self) -> Scores {
+        let Parts { everybody, usual, mut scores, tallies, people, .. } = self;
+        assert_eq!(people, scores.standings.len(), "everybody was looked at");
+        let Scores { standings, models, .. } = &mut scores;
+        let tallied = models.par_iter_mut().zip(&usual.models).zip(&tallies.terms).enumerate();
+        tallied.for_each(|(number, ((of, usual), tallies))| {
+            of.terms = everybody.tally_with_others(number, standings, (usual, tallies), of);
+        });
+        scores.look_ups = tallies.look_ups;
+        scores
     }
 }
 
@@ -189,54 +213,81 @@ struct ModelChunk<'a> {
     facts: Vec<&'a mut [i32]>,
 }
 
-/// What a chunk of people adds to the counts of all.
+/// What some people come to in counts.
 struct Tallies {
     /// By model, then term.
-    terms: Vec<Vec<TermTally>>,
+    terms: Vec<Vec<Tally>>,
     look_ups: Vec<LookUps>,
+}
+
+impl Tallies {
+    fn of_nobody(models: &[Model], evaluator: &Evaluator) -> Tallies {
+        let terms = models.iter().map(|model| vec![Tally::NOBODY; model.terms.len()]).collect();
+        Tallies { terms, look_ups: vec![LookUps::default(); evaluator.plan.measures.len()] }
+    }
+
+    fn add(&mut self, other: &Tallies) {
+        for (all, part) in self.look_ups.iter_mut().zip(&other.look_ups) {
+            all.done += part.done;
+            all.missed += part.missed;
+        }
+        for (all, part) in self.terms.iter_mut().flatten().zip(other.terms.iter().flatten()) {
+            all.add(part);
+        }
+    }
 }
 
 /// What people have in common, so that only what is otherwise for a person has to be looked at.
 struct Usual {
-    /// `starts[node]..starts[node + 1]` in `places`: the models and terms that a node is the value of.
+    /// `starts[node]..starts[node + 1]` in `places`: the terms that a node is the value of, as bits of the lists.
     starts: Vec<u32>,
-    places: Vec<(u16, u16)>,
+    places: Vec<u32>,
+    /// By profile, then for people without one: one bit a term that is looked at, the models' one after another's.
+    lists: Vec<Vec<u64>>,
     models: Vec<UsualTerms>,
 }
 
 /// A model's terms where a person has nothing out of the usual.
 struct UsualTerms {
     values: Vec<Micro>,
-    /// One bit a term: the usual value adds to the score, withholds it, is true or counts as recorded, so that the term
-    /// is looked at for everybody.
-    always: Vec<u64>,
+    /// Where its bits stand in a list.
+    words: Range<usize>,
+    /// By practice: one bit a term that is observed, and how many are.
+    observed: Vec<(Vec<u64>, u16)>,
     /// By practice: its facts in thousandths, as they are published of somebody with nothing out of the usual.
     facts: Vec<Vec<i32>>,
 }
 
 impl Usual {
     fn new(models: &[Model], evaluator: &Evaluator, availability: &Availability, practices: usize) -> Usual {
-        let mut of_node: Vec<Vec<(u16, u16)>> = vec![Vec::new(); evaluator.plan.nodes.len()];
-        let mut usual = Usual { starts: vec![0], places: Vec::new(), models: Vec::new() };
+        let mut of_node: Vec<Vec<u32>> = vec![Vec::new(); evaluator.plan.nodes.len()];
+        let mut of_models: Vec<UsualTerms> = Vec::new();
+        // Terms whose usual value withholds the score or is true, which may start a hierarchy, are always looked at.
+        let mut always: Vec<u64> = Vec::new();
         for (number, model) in models.iter().enumerate() {
             let nodes = &evaluator.plan.models[number].terms;
-            let mut always = vec![0u64; model.terms.len().div_ceil(64)];
+            let first_word = always.len();
+            always.resize(first_word + model.terms.len().div_ceil(64), 0);
             for (place, (&node, term)) in nodes.iter().zip(&model.terms).enumerate() {
-                of_node[node].push((number as u16, place as u16));
+                let bit = first_word * 64 + place;
+                of_node[node].push(bit as u32);
                 let value = evaluator.usual[node];
                 let withholds = value.is_missing() && term.when_missing == WhenMissing::NotScored;
-                let speaks = value.is_true() || availability.is_recorded(number, place, value);
-                always[place / 64] |= u64::from(withholds || speaks) << (place % 64);
+                always[bit / 64] |= u64::from(withholds || value.is_true()) << (bit % 64);
             }
             let values: Vec<Micro> = nodes.iter().map(|&node| evaluator.usual[node]).collect();
-            let fact = |practice: usize, place: usize| {
-                let is_unknown = availability.is_unavailable(number, practice as u32, place);
-                in_thousandths(if is_unknown { Micro::MISSING } else { values[place] })
-            };
-            let facts_of = |practice: usize| (0..values.len()).map(|place| fact(practice, place)).collect();
-            let facts = if model.kind == Kind::Facts { (0..practices).map(facts_of).collect() } else { Vec::new() };
-            usual.models.push(UsualTerms { values, always, facts });
+            of_models.push(UsualTerms::new(number, model, values, first_word..always.len(), availability, practices));
         }
+        let list_of = |otherwise: &[(u32, Micro)]| {
+            let mut list = always.clone();
+            for bit in otherwise.iter().flat_map(|(node, _)| &of_node[*node as usize]) {
+                list[*bit as usize / 64] |= 1 << (bit % 64);
+            }
+            list
+        };
+        let of_profiles = evaluator.profiles.iter().map(|otherwise| list_of(otherwise));
+        let lists = of_profiles.chain([list_of(&[])]).collect();
+        let mut usual = Usual { starts: vec![0], places: Vec::new(), lists, models: of_models };
         for places in of_node {
             usual.places.extend(places);
             usual.starts.push(usual.places.len() as u32);
@@ -245,11 +296,45 @@ impl Usual {
     }
 }
 
+impl UsualTerms {
+    fn new(
+        number: usize,
+        model: &Model,
+        values: Vec<Micro>,
+        words: Range<usize>,
+        availability: &Availability,
+        practices: usize,
+    ) -> UsualTerms {
+        let observed_of = |practice: usize| {
+            let available = availability.of(number, practice as u32);
+            let mut bits = vec![0u64; words.len()];
+            for (place, value) in values.iter().enumerate() {
+                bits[place / 64] |= u64::from(available.is_observed(place, *value)) << (place % 64);
+            }
+            let count = bits.iter().map(|bits| bits.count_ones() as u16).sum();
+            (bits, count)
+        };
+        let fact = |practice: usize, place: usize| {
+            let is_unknown = availability.is_unavailable(number, practice as u32, place);
+            in_thousandths(if is_unknown { Micro::MISSING } else { values[place] })
+        };
+        let facts_of = |practice: usize| (0..values.len()).map(|place| fact(practice, place)).collect();
+        let facts = if model.kind == Kind::Facts { (0..practices).map(facts_of).collect() } else { Vec::new() };
+        let observed = (0..practices).map(observed_of).collect();
+        UsualTerms { values, words, observed, facts }
+    }
+
+    /// Whether a term is observed with somebody of this practice who has nothing out of the usual.
+    fn is_observed(&self, practice: u32, term: usize) -> bool {
+        self.observed[practice as usize].0[term / 64] >> (term % 64) & 1 == 1
+    }
+}
+
 /// What a thread needs to score people one after another.
 struct Desk {
     scratch: Scratch,
-    /// By model: one bit a term that is looked at for the person at hand.
-    listed: Vec<Vec<u64>>,
+    /// One bit a term that is looked at for the person at hand, the models' one after another's.
+    listed: Vec<u64>,
     /// Zero between people.
     contributions: Vec<Nano>,
     /// By model: the facts of the people of a chunk, one person's after another's.
@@ -258,15 +343,11 @@ struct Desk {
 
 impl Desk {
     /// Lists the terms that may be otherwise than usual for the person who was evaluated last.
-    fn list(&mut self, usual: &Usual, evaluator: &Evaluator) {
-        for (listed, model) in self.listed.iter_mut().zip(&usual.models) {
-            listed.copy_from_slice(&model.always);
-        }
-        for node in self.scratch.worked_out() {
-            if self.scratch.values[node] != evaluator.usual[node] {
-                for &(model, term) in &usual.places[usual.starts[node] as usize..usual.starts[node + 1] as usize] {
-                    self.listed[usize::from(model)][usize::from(term) / 64] |= 1 << (term % 64);
-                }
+    fn list(&mut self, usual: &Usual) {
+        self.listed.copy_from_slice(&usual.lists[self.scratch.profile()]);
+        for node in self.scratch.changed() {
+            for &bit in &usual.places[usual.starts[node] as usize..usual.starts[node + 1] as usize] {
+                self.listed[bit as usize / 64] |= 1 << (bit % 64);
             }
         }
     }
@@ -274,17 +355,25 @@ impl Desk {
 
 impl Everybody<'_> {
     /// Nobody's scores yet; they come with the people of some timelines after another.
-    pub fn parts(&self) -> Parts<'_> {
+    ///
+    /// The columns of another day's scores of the same people and models may be filled again: the kernel takes as long
+    /// to clear fresh pages for them as it takes to work some scores out.
+    pub fn parts(&self, columns_of: Option<Scores>) -> Parts<'_> {
         let usual = Usual::new(self.models, self.evaluator, self.availability, self.spine.practices.len());
         let columns = Columns::new(self.spine, &leaves_of(self.evaluator.plan));
-        Parts { everybody: self, usual, columns, scores: self.nobody() }
+        let tallies = Tallies::of_nobody(self.models, self.evaluator);
+        let scores = match columns_of {
+            Some(scores) => Scores { as_of: self.as_of, ..scores },
+            None => self.nobody(),
+        };
+        Parts { everybody: self, usual, columns, scores, tallies, people: 0 }
     }
 
     fn desk(&self, usual: &Usual) -> Desk {
         let most_terms = self.models.iter().map(|model| model.terms.len()).max().unwrap_or(0);
         Desk {
             scratch: self.evaluator.scratch(),
-            listed: usual.models.iter().map(|model| model.always.clone()).collect(),
+            listed: usual.lists[0].clone(),
             contributions: vec![Nano::ZERO; most_terms],
             facts: vec![Vec::new(); self.models.len()],
         }
@@ -297,7 +386,7 @@ impl Everybody<'_> {
             as_of: self.as_of,
             standings: vec![Standing::NotRegistered; people],
             models: self.models.par_iter().map(|model| ModelScores::new(model, people)).collect(),
-            look_ups: vec![LookUps::default(); self.evaluator.plan.measures.len()],
+            look_ups: Vec::new(),
         }
     }
 
@@ -309,14 +398,17 @@ impl Everybody<'_> {
         columns: &Columns,
         desk: &mut Desk,
     ) -> Tallies {
-        let mut terms: Vec<Vec<TermTally>> =
-            self.models.iter().map(|model| vec![TermTally::NOBODY; model.terms.len()]).collect();
+        let mut tallies = Tallies::of_nobody(self.models, self.evaluator);
+        let month = self.as_of.month();
         for place in 0..chunk.standings.len() {
             let person = chunk.first + place;
             let standing = self.spine.standing(person as u32, self.as_of);
             chunk.standings[place] = standing;
             let found = match standing {
-                Standing::Registered { practice, days } => Ok(Found { person, practice, registered_days: days }),
+                Standing::Registered { practice, days } => {
+                    let age_years = self.spine.births[person].map(|birth| birth.age_years_in(month));
+                    Ok(Found { practice, age_years, registered_days: days })
+                }
                 _ => Err(Reason::of_standing(standing).expect("whoever is not registered has a reason")),
             };
             if found.is_ok() {
@@ -324,15 +416,16 @@ impl Everybody<'_> {
                 let anchors_among = self.anchors.map_or(events, |anchors| anchors.of(person as u32));
                 let attributes = columns.of(person as u32);
                 self.evaluator.evaluate_anchored(events, anchors_among, &attributes, self.as_of, &mut desk.scratch);
-                desk.list(usual, self.evaluator);
+                desk.list(usual);
             }
-            for (number, (out, terms)) in chunk.models.iter_mut().zip(&mut terms).enumerate() {
+            for (number, (out, terms)) in chunk.models.iter_mut().zip(&mut tallies.terms).enumerate() {
+                let usual = &usual.models[number];
                 let is_scored = self.models[number].is_scored();
                 match found {
-                    Err(reason) if is_scored => out.linear_predictors[place] = Err(reason),
+                    Err(reason) if is_scored => out.put(place, Err(reason)),
                     Err(_) => desk.facts[number].extend(std::iter::repeat_n(i32::MIN, out.facts.len())),
-                    Ok(found) if is_scored => self.take_score(number, found, desk, place, out, terms),
-                    Ok(found) => self.take_facts(number, found, &usual.models[number], desk, terms),
+                    Ok(found) if is_scored => out.put(place, self.score_of(number, found, usual, desk, terms)),
+                    Ok(found) => self.take_facts(number, found, usual, desk, terms),
                 }
             }
         }
@@ -340,58 +433,66 @@ impl Everybody<'_> {
             out.take_fact_rows(rows);
             rows.clear();
         }
-        Tallies { terms, look_ups: desk.scratch.take_look_ups() }
+        tallies.look_ups = desk.scratch.take_look_ups();
+        tallies
     }
 
-    fn take_facts(&self, number: usize, found: Found, usual: &UsualTerms, desk: &mut Desk, terms: &mut [TermTally]) {
+    fn take_facts(&self, number: usize, found: Found, usual: &UsualTerms, desk: &mut Desk, terms: &mut [Tally]) {
         let rows = &mut desk.facts[number];
         let start = rows.len();
         rows.extend_from_slice(&usual.facts[found.practice as usize]);
         let nodes = &self.evaluator.plan.models[number].terms;
         let available = self.availability.of(number, found.practice);
-        for place in ones(&desk.listed[number]) {
+        for place in ones(&desk.listed[usual.words.clone()]) {
             let value = desk.scratch.values[nodes[place]];
-            terms[place].take(value, available.is_observed(place, value));
+            let is_usually = usual.is_observed(found.practice, place);
+            terms[place].take(value, i64::from(available.is_observed(place, value)) - i64::from(is_usually));
             // What was seen stands; where a feed does not cover the person, nothing seen is not published as none.
             let is_unknown = available.is_unavailable(place) && !value.is_true();
             rows[start + place] = in_thousandths(if is_unknown { Micro::MISSING } else { value });
         }
     }
 
-    fn take_score(
+    /// A person's score, its strongest terms and how many terms were observed; or the reason why there is none.
+    fn score_of(
         &self,
         number: usize,
         found: Found,
+        usual: &UsualTerms,
         desk: &mut Desk,
-        at: usize,
-        out: &mut ModelChunk,
-        terms: &mut [TermTally],
-    ) {
-        let model = &self.models[number];
-        let nodes = &self.evaluator.plan.models[number].terms;
+        terms: &mut [Tally],
+    ) -> Result<Score, Reason> {
         let Desk { scratch, listed, contributions, .. } = desk;
-        let places = || ones(&listed[number]);
-        let result = match self.outside_population(number, found, scratch) {
-            Some(reason) => Err(reason),
-            None => sum_of(model, places(), |place| scratch.values[nodes[place]], contributions)
-                .map_err(|place| Reason::Missing(place as u16)),
-        };
-        if result.is_ok() {
-            let available = self.availability.of(number, found.practice);
-            for place in places() {
-                let value = scratch.values[nodes[place]];
-                let is_observed = available.is_observed(place, value);
-                terms[place].take(value, is_observed);
-                out.observed[at] += u16::from(is_observed);
-            }
-            out.reasons[at] = top_reasons(contributions, places());
+        if let Some(reason) = self.outside_population(number, found, scratch) {
+            return Err(reason);
         }
-        out.linear_predictors[at] = result;
+        let nodes = &self.evaluator.plan.models[number].terms;
+        let places = || ones(&listed[usual.words.clone()]);
+        let value = |place: usize| scratch.values[nodes[place]];
+        let summed = sum_of(&self.models[number], places(), value, contributions);
+        let score = summed.map_err(|place| Reason::Missing(place as u16)).map(|linear_predictor| {
+            let available = self.availability.of(number, found.practice);
+            let mut observed = i64::from(usual.observed[found.practice as usize].1);
+            for place in places() {
+                let is_usually = usual.is_observed(found.practice, place);
+                let more = i64::from(available.is_observed(place, value(place))) - i64::from(is_usually);
+                terms[place].take(value(place), more);
+                observed += more;
+            }
+            Score { linear_predictor, reasons: top_reasons(contributions, places()), observed: observed as u16 }
+        });
         places().for_each(|place| contributions[place] = Nano::ZERO);
+        score
     }
 
-    /// Counts, for every term, the people who were not looked at one by one, and those to whom it was unavailable.
-    fn tally_others(&self, number: usize, standings: &[Standing], usual: &UsualTerms, out: &mut ModelScores) {
+    /// What became of each term over everybody who has a score, from those with whom it was looked at.
+    fn tally_with_others(
+        &self,
+        number: usize,
+        standings: &[Standing],
+        (usual, tallies): (&UsualTerms, &[Tally]),
+        out: &ModelScores,
+    ) -> Vec<TermTally> {
         let mut tallied = vec![0u64; self.spine.practices.len()];
         for (person, standing) in standings.iter().enumerate() {
             let is_tallied = out.linear_predictors.get(person).is_none_or(Result::is_ok);
@@ -400,20 +501,21 @@ impl Everybody<'_> {
             }
         }
         let people: u64 = tallied.iter().sum();
-        for (place, term) in out.terms.iter_mut().enumerate() {
-            term.take_others(people - term.people, usual.values[place]);
-            let is_unavailable = |practice: &usize| self.availability.is_unavailable(number, *practice as u32, place);
-            let practices = (0..tallied.len()).filter(|practice| tallied[*practice] > 0).filter(is_unavailable);
-            term.unavailable = practices.map(|practice| tallied[practice]).sum();
-        }
+        let people_where = |holds: &dyn Fn(u32) -> bool| {
+            let practices = tallied.iter().enumerate().filter(|(practice, _)| holds(*practice as u32));
+            practices.map(|(_, people)| people).sum()
+        };
+        let all = tallies.iter().enumerate().map(|(place, tally)| {
+            let observed = people_where(&|practice| usual.is_observed(practice, place));
+            let unavailable = people_where(&|practice| self.availability.is_unavailable(number, practice, place));
+            tally.with_others(people, usual.values[place], (observed, unavailable))
+        });
+        all.collect()
     }
 
     fn outside_population(&self, number: usize, found: Found, scratch: &Scratch) -> Option<Reason> {
         let population = &self.models[number].population;
-        let age_years = || {
-            let birth = self.spine.births[found.person];
-            birth.map_or(Micro::MISSING, |birth| Micro::whole(birth.age_years_on(self.as_of).into()))
-        };
+        let age_years = || found.age_years.map_or(Micro::MISSING, |years| Micro::whole(years.into()));
         if population.age_years.is_some_and(|bounds| !bounds.hold(age_years())) {
             return Some(Reason::Age);
         }
@@ -430,14 +532,21 @@ impl Everybody<'_> {
 /// A person who is registered on the as-of day.
 #[derive(Clone, Copy)]
 struct Found {
-    person: usize,
     practice: u32,
+    age_years: Option<i32>,
     registered_days: i32,
+}
+
+/// What a person's score of one model comes to.
+struct Score {
+    linear_predictor: Nano,
+    reasons: [Option<u16>; REASONS],
+    observed: u16,
 }
 
 impl Scores {
     /// The columns of some people, cut into chunks.
-    fn chunks(&mut self, people: std::ops::Range<u32>) -> Vec<Chunk<'_>> {
+    fn chunks(&mut self, people: Range<u32>) -> Vec<Chunk<'_>> {
         let (first, range) = (people.start as usize, people.start as usize..people.end as usize);
         let standings = self.standings[range.clone()].chunks_mut(CHUNK).enumerate();
         let mut chunks: Vec<Chunk> = standings
@@ -459,20 +568,10 @@ impl Scores {
         }
         chunks
     }
-
-    fn add(&mut self, tallies: &Tallies) {
-        for (all, part) in self.look_ups.iter_mut().zip(&tallies.look_ups) {
-            all.done += part.done;
-            all.missed += part.missed;
-        }
-        for (model, terms) in self.models.iter_mut().zip(&tallies.terms) {
-            model.terms.iter_mut().zip(terms).for_each(|(all, part)| all.add(part));
-        }
-    }
 }
 
 /// A stretch of a column in chunks; none of an empty column.
-fn cut<'c, T>(column: &'c mut [T], range: &std::ops::Range<usize>) -> std::slice::ChunksMut<'c, T> {
+fn cut<'c, T>(column: &'c mut [T], range: &Range<usize>) -> std::slice::ChunksMut<'c, T> {
     column.get_mut(range.clone()).unwrap_or_default().chunks_mut(CHUNK)
 }
 
@@ -488,12 +587,18 @@ impl ModelScores {
             reasons: vec![[None; REASONS]; scored],
             observed: vec![0; scored],
             facts: vec![vec![0; people]; facts],
-            terms: vec![TermTally::NOBODY; model.terms.len()],
+            terms: Vec::new(),
         }
     }
 }
 
 impl ModelChunk<'_> {
+    fn put(&mut self, place: usize, score: Result<Score, Reason>) {
+        self.linear_predictors[place] = score.as_ref().map(|score| score.linear_predictor).map_err(|reason| *reason);
+        self.reasons[place] = score.as_ref().map_or([None; REASONS], |score| score.reasons);
+        self.observed[place] = score.map_or(0, |score| score.observed);
+    }
+
     /// Takes the facts of people, one person's after another's, as columns.
     fn take_fact_rows(&mut self, rows: &[i32]) {
         let terms = self.facts.len();

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use riskstrat::run::{Dates, load, prepare, score_at};
+use riskstrat::score::people::Reason;
+
 use crate::common::{files_under, run_settings, write};
 
 const REGISTER: &str = "person_id,birth_year_month,sex,practice_code,registration_start,registration_end,death_date,\
@@ -75,4 +78,33 @@ fn each_date_of_a_list_gets_the_bytes_that_it_gets_alone() {
         }
     }
     assert!(compared >= 7, "scores and not scored of each date, and the lists of the first");
+}
+
+/// A date fills the columns that a date before it is done with: nothing of that may be left, of nobody who has since
+/// died, left or grown out of a model's population either.
+#[test]
+fn scores_in_columns_of_another_date_are_those_in_fresh_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut request = riskstrat::population::Request::new(1_200, 5, folder.path().join("data"));
+    request.rows_per_person = 40;
+    riskstrat::population::generate(&request, &|_, _| ()).unwrap();
+    let days = "[\"2014-04-01\", \"2015-03-10\", \"2016-04-01\"]";
+    let text =
+        riskstrat::demo::settings("data", "2016-04-01").replace("as_of = \"2016-04-01\"", &format!("as_of = {days}"));
+    let settings = write(&folder.path().join("riskstrat.toml"), text);
+    let prepared = prepare(&settings, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let loaded = load(&prepared, &mut |_, _| (), &|_| ()).unwrap();
+    let days = prepared.settings.as_of.0.clone();
+    let mut at_dates = Dates::new(&prepared, &loaded, &days).unwrap();
+    // There and back: somebody has a score on one day and none on the next, and the other way round.
+    let mut lost = 0;
+    for number in [0, 2, 1, 0] {
+        let scored = at_dates.score(number, &|_| ()).unwrap();
+        let fresh = score_at(&prepared, &loaded, days[number], &|_| ()).unwrap();
+        assert!(scored.scores == fresh.scores, "{}", days[number]);
+        let results = scored.scores.models.iter().flat_map(|model| &model.linear_predictors);
+        lost += results.filter(|result| matches!(result, Err(Reason::Died | Reason::NotRegistered))).count();
+        at_dates.take_back(scored);
+    }
+    assert!(lost > 100, "people die and leave: {lost}");
 }

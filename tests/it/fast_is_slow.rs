@@ -223,7 +223,7 @@ fn the_fast_and_the_slow_engine_agree_on_random_people_and_every_shipped_model()
         alone.iter().map(|plan| plan.operations(&concepts, &library, &LibraryTables(&library))).collect();
     let alone: Vec<_> = alone.iter().zip(&operations_alone).map(|(plan, of)| Evaluator::new(plan, of)).collect();
     let mut scratches: Vec<_> = alone.iter().map(Evaluator::scratch).collect();
-    let (mut not_zero, mut passed_over) = (0, 0);
+    let (mut not_zero, mut passed_over, mut without_profile) = (0, 0, 0);
     for day in [as_of, Day(as_of.0 - 1), Day(as_of.0 + 30), Day(as_of.0 - 400)] {
         for (person, attributes) in persons.iter().enumerate() {
             evaluator.evaluate(timelines.of(person as u32), attributes, day, &mut scratch);
@@ -235,6 +235,10 @@ fn the_fast_and_the_slow_engine_agree_on_random_people_and_every_shipped_model()
                     not_zero += usize::from(got.is_true());
                 }
             }
+            // Nor does it matter whom a scratch was used for before.
+            let mut fresh = evaluator.scratch();
+            evaluator.evaluate(timelines.of(person as u32), attributes, day, &mut fresh);
+            assert!(fresh.values == scratch.values, "person {person}, {day}");
             // What no model looks back to changes nothing when it is gone, nor does where anchors are looked for.
             let all = timelines.of(person as u32);
             let reaches_back = |event: &&Event| match reaches[event.concept as usize] {
@@ -257,9 +261,11 @@ fn the_fast_and_the_slow_engine_agree_on_random_people_and_every_shipped_model()
                 assert_eq!(values(evaluator.plan, &scratch.values, 0), together, "model {number}, person {person}");
             }
             passed_over += all.len() - kept.len();
+            without_profile += usize::from(scratch.profile() == evaluator.profiles.len());
         }
     }
     assert!(not_zero > 20_000, "the random people set terms off: {not_zero}");
+    assert!(without_profile > 5, "some are not born yet or older than anybody: {without_profile}");
     assert!(passed_over > 500, "some events are too old to matter: {passed_over}");
 }
 
@@ -294,7 +300,7 @@ fn an_event_reaches_as_far_back_as_the_furthest_window_that_it_can_count_in() {
 fn random_person(rng: &mut ChaCha8Rng) -> Person {
     let sexes = [None, Some(Sex::Male), Some(Sex::Female)];
     Person {
-        birth: rng.random_bool(0.9).then(|| Month::new(1920 + (rng.next_u32() % 96) as i32, 1 + rng.next_u32() % 12)),
+        birth: rng.random_bool(0.9).then(|| Month::new(1890 + (rng.next_u32() % 127) as i32, 1 + rng.next_u32() % 12)),
         sex: sexes[rng.random_range(0..3)],
         number: rng.random_bool(0.8).then(|| rng.random_range(0..90) * 1_000),
         word: [None, Some("A"), Some("J")][rng.random_range(0..3)],
