@@ -159,6 +159,7 @@ fn write(bencher: Bencher) {
     let scored = Dates::new(prepared, loaded, days).and_then(|mut dates| dates.score(0, &|_| ()));
     let scored = scored.expect("the timelines are in memory");
     let (models, spine) = (&prepared.models, &loaded.people.spine);
+    let desks = tables::Desks::default();
     bencher.counter(ItemsCount::new(people())).bench(|| {
         let published = published_columns(
             models,
@@ -168,7 +169,7 @@ fn write(bencher: Bencher) {
             &scored.strata,
             &scored.availability,
         );
-        let scores = tables::scores(&published, models, &scored.scores).map(|file| file.bytes.len());
-        (scores, tables::not_scored(models, spine, &scored.scores).map(|file| file.bytes.len()))
+        let scores = tables::scores(&published, models, &scored.scores, &desks).map(|file| file.bytes.len());
+        (scores, tables::not_scored(models, spine, &scored.scores, &desks).map(|file| file.bytes.len()))
     });
 }

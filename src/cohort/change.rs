@@ -26,8 +26,8 @@ pub struct Then {
     pub held_since: Option<Day>,
     /// The day of the list that the person joined.
     pub joined: Option<Day>,
-    /// The terms of the score that were not zero, by name.
-    pub parts: Vec<(String, Nano)>,
+    /// The terms of the score that were not zero, each with its part, as they stand in the cohort's file.
+    pub parts: String,
 }
 
 /// How much of what a rule may look at the person's feeds cover.
@@ -127,13 +127,13 @@ impl Left {
 const MOVED: usize = 3;
 
 /// The terms whose parts moved the most since then, in words, the furthest first; ties in the model's order.
-pub fn moved(model: &Model, then: &[(String, Nano)], now: &[Nano]) -> String {
+pub fn moved<'t>(model: &Model, then: impl Iterator<Item = (&'t str, Nano)>, now: &[Nano]) -> String {
     let mut parts_then = vec![0; model.terms.len()];
     let mut next = 0;
     for (name, part) in then {
         // They stand in the order of the model's terms, unless another version of it wrote them.
         let mut places = (next..model.terms.len()).chain(0..next);
-        if let Some(place) = places.find(|&place| model.terms[place].name == *name) {
+        if let Some(place) = places.find(|&place| model.terms[place].name == name) {
             (parts_then[place], next) = (part.0, place + 1);
         }
     }
@@ -162,7 +162,7 @@ mod tests {
             covered: Covered { asked: 69, unavailable: 2 },
             held_since: None,
             joined: None,
-            parts: Vec::new(),
+            parts: String::new(),
         }
     }
 

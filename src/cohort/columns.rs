@@ -41,7 +41,9 @@ pub struct Made {
 
 /// How a column is made of people, so that a file can be written without laying the values out first.
 pub enum Source<'a> {
-    Text(Box<dyn Fn(u32) -> Option<&'a str> + Send + Sync + 'a>),
+    Text(Text<'a>),
+    /// Texts in the order of the people.
+    Ordered(Text<'a>),
     /// Words of which there are few, and the place of each person's among them: [`WordColumn::MISSING`] for none.
     Words(Vec<&'a str>, Fill<'a, u32>),
     Whole(Numbers<'a>),
@@ -50,6 +52,9 @@ pub enum Source<'a> {
     /// Laid out already.
     Made(Values),
 }
+
+/// The text of a person.
+pub type Text<'a> = Box<dyn Fn(u32) -> Option<&'a str> + Send + Sync + 'a>;
 
 /// Adds something for each of these people.
 pub type Fill<'a, T> = Box<dyn Fn(&[u32], &mut Vec<T>) + Send + Sync + 'a>;
@@ -109,7 +114,7 @@ struct Making<'a> {
 }
 
 impl<'a> PublishedColumn<'a> {
-    pub(super) fn new(name: &str, source: Source<'a>) -> PublishedColumn<'a> {
+    pub fn new(name: &str, source: Source<'a>) -> PublishedColumn<'a> {
         PublishedColumn { name: name.to_owned(), source: Arc::new(source), values: Arc::default() }
     }
 
@@ -132,7 +137,9 @@ impl Source<'_> {
     fn values(&self, people: &[u32]) -> Values {
         match self {
             Source::Made(values) => values.picked(people),
-            Source::Text(text) => Values::Text(people.iter().map(|&p| text(p).map(str::to_owned)).collect()),
+            Source::Text(text) | Source::Ordered(text) => {
+                Values::Text(people.iter().map(|&p| text(p).map(str::to_owned)).collect())
+            }
             Source::Words(words, fill) => Values::Words(WordColumn::of_places(words, filled(fill, people))),
             Source::Whole(numbers) => Values::Whole(numbers.known(people, |number| number)),
             Source::Decimal(numbers, decimal) => Values::Decimal(numbers.known(people, decimal)),
@@ -167,10 +174,6 @@ pub(super) fn fill<'a, T: 'a>(value: impl Fn(u32) -> T + Send + Sync + 'a) -> Fi
 }
 
 impl<'a> Making<'a> {
-    fn text(self, name: &str, value: impl Fn(u32) -> Option<&'a str> + Send + Sync + 'a) -> PublishedColumn<'a> {
-        PublishedColumn::new(name, Source::Text(Box::new(value)))
-    }
-
     /// `place` is that of a person's word among `words`.
     fn words(
         self,
@@ -214,7 +217,10 @@ impl<'a> Making<'a> {
         let all = |column: &'a WordColumn| column.words.iter().map(String::as_str).collect();
         let practices = spine.practices.iter().map(String::as_str).collect();
         let mut columns = vec![
-            self.text("person", move |person| Some(&*spine.ids[person as usize].0)),
+            PublishedColumn::new(
+                "person",
+                Source::Ordered(Box::new(move |person| Some(&*spine.ids[person as usize].0))),
+            ),
             self.words("practice", practices, move |person| self.practice_number(person)),
         ];
         columns.extend(self.practices.columns.iter().map(|name| self.of_practice(name)));
@@ -266,7 +272,7 @@ impl<'a> Making<'a> {
         let mut columns = vec![
             PublishedColumn::new(&name(""), Source::Decimal(Numbers::Wide(fill(lp)), Box::new(published))),
             PublishedColumn::new(&name("_linear_predictor"), Source::Whole(Numbers::Wide(fill(lp)))),
-            self.whole(&name("_rank"), move |person| rank(person).map_or(NO_NARROW, |rank| rank as i32)),
+            self.whole(&name("_rank"), move |person| rank(person).map_or(NO_NARROW, |rank| rank.get() as i32)),
         ];
         if !model.bands.names().is_empty() {
             columns.push(self.words(&name("_band"), model.bands.names(), move |person| {

@@ -108,6 +108,8 @@ pub struct Encoder {
     known: Vec<u32>,
     known_numbers: Vec<i64>,
     places: Vec<u32>,
+    shared: Vec<i32>,
+    rest: Vec<i32>,
     seen: Box<Seen>,
     met: Met,
 }
@@ -163,6 +165,8 @@ impl Encoder {
             known: Vec::new(),
             known_numbers: Vec::new(),
             places: Vec::new(),
+            shared: Vec::new(),
+            rest: Vec::new(),
             seen: Box::new([0; CLOSE as usize + 1]),
             met: Met::default(),
         }
@@ -182,6 +186,33 @@ impl Encoder {
     ) -> Result<Chunk> {
         let mut page = self.page_of_some(column, texts.clone().map(|text| text.is_some()));
         texts.flatten().for_each(|text| push_text(&mut page.bytes, text));
+        self.write(column, None, page, None)
+    }
+
+    /// A chunk of texts of which neighbours begin alike, as what is in order does: of each what the one before it does
+    /// not begin with. Pseudonyms take a tenth of the time that way, for what is packed is letters alone.
+    pub fn ordered_texts<'t>(
+        &mut self,
+        column: &ColumnDescPtr,
+        texts: impl Iterator<Item = Option<&'t str>> + Clone,
+    ) -> Result<Chunk> {
+        let mut page = self.page_of_some(column, texts.clone().map(|text| text.is_some()));
+        page.encoding = Encoding::DELTA_BYTE_ARRAY;
+        let Encoder { shared, rest, .. } = self;
+        shared.clear();
+        rest.clear();
+        let mut last = "";
+        for text in texts.clone().flatten() {
+            let length = shared_start(last, text);
+            shared.push(length as i32);
+            rest.push((text.len() - length) as i32);
+            last = text;
+        }
+        push_differences(&mut page.bytes, shared);
+        push_differences(&mut page.bytes, rest);
+        for (text, &length) in texts.flatten().zip(&*shared) {
+            page.bytes.extend_from_slice(&text.as_bytes()[length as usize..]);
+        }
         self.write(column, None, page, None)
     }
 
@@ -494,6 +525,14 @@ fn push_levels<T: Held>(page: &mut Vec<u8>, column: &ColumnDescPtr, values: &[T]
 /// Bytes of the length that stands before levels.
 const LENGTH: usize = 4;
 
+/// With how many bytes both texts begin.
+fn shared_start(one: &str, other: &str) -> usize {
+    if std::ptr::eq(one, other) {
+        return one.len();
+    }
+    one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count()
+}
+
 /// The places that are some, put together in `known`.
 fn without_missing<'k>(places: &[u32], known: &'k mut Vec<u32>) -> &'k [u32] {
     known.clear();
@@ -779,6 +818,26 @@ mod tests {
         let batch = read_back_as(field, |encoder, column| encoder.places(column, &places, &dictionary));
         let read = batch.column(0).as_string::<i32>();
         assert_eq!((read.value(0), read.value(1), read.value(98)), ("a", "b", "c"));
+    }
+
+    #[test]
+    fn ordered_texts_come_back_with_repeats_and_gaps() {
+        let text = |row: usize| match row % 4 {
+            0 => None,
+            1 => Some(format!("{:06x}", row / 3 * 77)),
+            2 => Some(String::new()),
+            _ => Some(format!("{:06x}é", row / 5 * 77)),
+        };
+        for rows in [1usize, 2, 130, 3_000] {
+            let texts: Vec<Option<String>> = (0..rows).map(text).collect();
+            let given = texts.iter().map(Option::as_deref);
+            // One text after itself, as a person's rows come.
+            let given: Vec<Option<&str>> = given.flat_map(|text| [text, text]).collect();
+            let batch =
+                read_back(DataType::Utf8, |encoder, column| encoder.ordered_texts(column, given.iter().copied()));
+            let read: Vec<Option<&str>> = batch.column(0).as_string::<i32>().iter().collect();
+            assert_eq!(read, given);
+        }
     }
 
     #[test]

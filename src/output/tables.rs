@@ -1,8 +1,8 @@
 //! The analysis files: pseudonymised, one row per person, as Parquet.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
@@ -43,8 +43,26 @@ struct Desk {
     met: Met,
 }
 
+/// The desks of all threads, and room for rows: what the files of one date filled is room for those of the next.
+#[derive(Default)]
+pub struct Desks {
+    desks: Mutex<Vec<Desk>>,
+    missing: Mutex<Vec<Missing>>,
+}
+
+impl Desks {
+    /// Works at a desk that nobody else has.
+    fn with<T>(&self, work: impl FnOnce(&mut Desk) -> T) -> T {
+        let desks = || self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desk = desks().pop().unwrap_or_default();
+        let done = work(&mut desk);
+        desks().push(desk);
+        done
+    }
+}
+
 /// `scores.parquet`: everybody who is registered, with every score.
-pub fn scores(published: &Published, models: &[Model], scores: &Scores) -> Result<OutputFile> {
+pub fn scores(published: &Published, models: &[Model], scores: &Scores, desks: &Desks) -> Result<OutputFile> {
     let mut columns: Vec<Lazy> = published.columns.iter().map(|column| lazy(column, &published.people)).collect();
     for (number, model) in models.iter().enumerate().filter(|(_, model)| model.is_scored()) {
         let write = move |rows: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| {
@@ -55,14 +73,14 @@ pub fn scores(published: &Published, models: &[Model], scores: &Scores) -> Resul
         let field = Field::new(format!("{}_reasons", model.id), DataType::Utf8, true);
         columns.push(Lazy { field, write: Box::new(write) });
     }
-    Ok(OutputFile::new("scores.parquet", parquet(&columns, published.people.len())?))
+    Ok(OutputFile::new("scores.parquet", parquet(&columns, published.people.len(), desks)?))
 }
 
 /// An analysis file of columns that are laid out.
-pub fn analysis(path: String, columns: &[PublishedColumn], rows: usize) -> Result<OutputFile> {
+pub fn analysis(path: String, columns: &[PublishedColumn], rows: usize, desks: &Desks) -> Result<OutputFile> {
     let rows_of: Vec<u32> = (0..rows as u32).collect();
     let columns: Vec<Lazy> = columns.iter().map(|column| lazy(column, &rows_of)).collect();
-    Ok(OutputFile::new(path, parquet(&columns, rows)?))
+    Ok(OutputFile::new(path, parquet(&columns, rows, desks)?))
 }
 
 /// What `scores.parquet` holds, as one Arrow batch.
@@ -92,22 +110,14 @@ fn array(values: &Values, rows: usize) -> ArrayRef {
 type Missing = (u32, u16, Reason);
 
 /// `not_scored.parquet`: everybody without a score of some model, and why; in order of person, then of model.
-pub fn not_scored(models: &[Model], spine: &Spine, scores: &Scores) -> Result<OutputFile> {
-    let people: Vec<u32> = (0..spine.people() as u32).collect();
-    let rows: Vec<Missing> = people
-        .par_iter()
-        .with_min_len(1 << 12)
-        .flat_map_iter(|&person| {
-            let reason = move |number: usize| match models[number].is_scored() {
-                true => scores.models[number].linear_predictors[person as usize].err(),
-                false => Reason::of_standing(scores.standings[person as usize]),
-            };
-            (0..models.len()).filter_map(move |number| Some((person, number as u16, reason(number)?)))
-        })
-        .collect();
-    let rows = &rows;
-    let of_person =
-        |range: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| desk.neighbours(column, &rows[range], spine);
+pub fn not_scored(models: &[Model], spine: &Spine, scores: &Scores, desks: &Desks) -> Result<OutputFile> {
+    let mut rows = desks.missing.lock().unwrap_or_else(PoisonError::into_inner);
+    list_missing(models, scores, spine.people() as u32, &mut rows);
+    let rows = &*rows;
+    let of_person = |range: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| {
+        let ids = rows[range].iter().map(|row| Some(&*spine.ids[row.0 as usize].0));
+        desk.encoder.ordered_texts(column, ids)
+    };
     let of_model = |range: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| {
         let keys = rows[range].iter().map(|row| Some(row.1));
         let push = |model, dictionary: &mut Dictionary| dictionary.push_text(&models[usize::from(model)].id);
@@ -127,8 +137,36 @@ pub fn not_scored(models: &[Model], spine: &Spine, scores: &Scores) -> Result<Ou
         Lazy { field: named("model"), write: Box::new(of_model) },
         Lazy { field: named("reason"), write: Box::new(of_reason) },
     ];
-    Ok(OutputFile::new("not_scored.parquet", parquet(&columns, rows.len())?))
+    Ok(OutputFile::new("not_scored.parquet", parquet(&columns, rows.len(), desks)?))
 }
+
+/// Everybody without a score of some model, in order of person, then of model.
+fn list_missing(models: &[Model], scores: &Scores, people: u32, rows: &mut Vec<Missing>) {
+    let of_person = |person: u32| {
+        let reason = move |number: usize| match models[number].is_scored() {
+            true => scores.models[number].linear_predictors[person as usize].err(),
+            false => Reason::of_standing(scores.standings[person as usize]),
+        };
+        (0..models.len()).filter_map(move |number| Some((person, number as u16, reason(number)?)))
+    };
+    let some = (0..people).step_by(PEOPLE_AT_ONCE).map(|first| first..people.min(first + PEOPLE_AT_ONCE as u32));
+    let some: Vec<Range<u32>> = some.collect();
+    let counts = some.par_iter().map(|some| some.clone().flat_map(of_person).count());
+    let counts: Vec<usize> = counts.collect();
+    rows.resize(counts.iter().sum(), (0, 0, Reason::Died));
+    let mut left = &mut rows[..];
+    let mut parts = Vec::with_capacity(counts.len());
+    for count in counts {
+        let (part, rest) = left.split_at_mut(count);
+        parts.push(part);
+        left = rest;
+    }
+    some.into_par_iter().zip(parts).for_each(|(some, part)| {
+        part.iter_mut().zip(some.flat_map(of_person)).for_each(|(row, missing)| *row = missing);
+    });
+}
+
+const PEOPLE_AT_ONCE: usize = 1 << 12;
 
 /// A person's strongest reasons for a score, from the model's words; `None` where there is no score.
 pub fn reasons_in_words(model: &Model, scores: &Scores, number: usize, person: u32) -> Option<String> {
@@ -200,25 +238,11 @@ impl Desk {
         encoder.places(column, places, dictionary)
     }
 
-    /// A chunk of the pseudonyms of rows in which a person's stand together.
-    fn neighbours(&mut self, column: &ColumnDescPtr, rows: &[Missing], spine: &Spine) -> Result<Chunk> {
-        let Desk { encoder, places, dictionary, .. } = self;
-        places.clear();
-        dictionary.clear();
-        let mut last = None;
-        places.extend(rows.iter().map(|row| {
-            if last.is_none_or(|(person, _)| person != row.0) {
-                last = Some((row.0, dictionary.push_text(&spine.ids[row.0 as usize].0)));
-            }
-            last.map_or(MISSING, |(_, place)| place)
-        }));
-        encoder.places(column, places, dictionary)
-    }
-
     fn published(&mut self, column: &ColumnDescPtr, source: &Source, people: &[u32]) -> Result<Chunk> {
         let Desk { encoder, places, narrow, wide, .. } = self;
         match source {
             Source::Text(text) => encoder.texts(column, people.iter().map(|&person| text(person))),
+            Source::Ordered(text) => encoder.ordered_texts(column, people.iter().map(|&person| text(person))),
             Source::Words(words, fill) => {
                 let dictionary = Dictionary::of_texts(words.iter().copied());
                 encoder.places(column, filled(fill, people, places), &dictionary)
@@ -255,7 +279,7 @@ fn filled<'v, T>(fill: &Fill<T>, people: &[u32], values: &'v mut Vec<T>) -> &'v 
 /// A published column, as it comes or as it has been laid out.
 fn lazy<'a>(column: &'a PublishedColumn, people: &'a [u32]) -> Lazy<'a> {
     let kind = match &*column.source {
-        Source::Text(_) | Source::Words(..) => DataType::Utf8,
+        Source::Text(_) | Source::Ordered(_) | Source::Words(..) => DataType::Utf8,
         Source::Whole(_) => DataType::Int64,
         Source::Decimal(..) => DataType::Float64,
         Source::Made(Values::Text(_) | Values::Words(_)) => DataType::Utf8,
@@ -270,7 +294,7 @@ fn lazy<'a>(column: &'a PublishedColumn, people: &'a [u32]) -> Lazy<'a> {
 }
 
 /// The columns as a Parquet file; all column chunks are made and packed on all threads.
-fn parquet(columns: &[Lazy], rows: usize) -> Result<Vec<u8>> {
+fn parquet(columns: &[Lazy], rows: usize, desks: &Desks) -> Result<Vec<u8>> {
     let schema = Arc::new(Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>()));
     // No creation time and no library version in the file: equal runs give equal bytes.
     let properties = WriterProperties::builder()
@@ -278,7 +302,7 @@ fn parquet(columns: &[Lazy], rows: usize) -> Result<Vec<u8>> {
         .set_created_by("riskstrat".to_owned())
         .build();
     let (mut file, _) = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?.into_serialized_writer()?;
-    let made = chunks(columns, rows, file.schema_descr())?;
+    let made = chunks(columns, rows, file.schema_descr(), desks)?;
     file.inner_mut().reserve_exact(made.iter().map(Chunk::bytes).sum::<usize>() + FOOTER);
     let mut made = made.into_iter();
     for _ in (0..rows).step_by(ROWS) {
@@ -295,27 +319,26 @@ fn parquet(columns: &[Lazy], rows: usize) -> Result<Vec<u8>> {
 const FOOTER: usize = 1 << 16;
 
 /// The chunks of all columns, by row group and then by column.
-fn chunks(columns: &[Lazy], rows: usize, descriptions: &SchemaDescriptor) -> Result<Vec<Chunk>> {
+fn chunks(columns: &[Lazy], rows: usize, descriptions: &SchemaDescriptor, desks: &Desks) -> Result<Vec<Chunk>> {
     let starts = (0..rows).step_by(ROWS);
     let places: Vec<(usize, usize)> =
         starts.flat_map(|start| (0..columns.len()).map(move |column| (start, column))).collect();
     let next = AtomicUsize::new(0);
     // One desk a thread, which takes chunk after chunk: to set one up costs more than to write a small chunk.
-    let desk = |_| {
-        let mut desk = Desk::default();
+    let at_desk = |desk: &mut Desk| {
         let take = || {
             let number = next.fetch_add(1, Ordering::Relaxed);
             places.get(number).map(|&(start, column)| (number, start, column))
         };
         let chunks = std::iter::from_fn(take).map(|(number, start, column)| {
             let range = start..(start + ROWS).min(rows);
-            Ok((number, (columns[column].write)(range, &mut desk, &descriptions.column(column))?))
+            Ok((number, (columns[column].write)(range, desk, &descriptions.column(column))?))
         });
         chunks.collect::<Result<Vec<(usize, Chunk)>>>()
     };
-    let desks: Vec<_> =
-        (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).map(desk).collect::<Result<_>>()?;
-    let mut chunks: Vec<(usize, Chunk)> = desks.into_iter().flatten().collect();
+    let by_desk = (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).map(|_| desks.with(at_desk));
+    let by_desk: Vec<_> = by_desk.collect::<Result<_>>()?;
+    let mut chunks: Vec<(usize, Chunk)> = by_desk.into_iter().flatten().collect();
     chunks.sort_unstable_by_key(|(number, _)| *number);
     Ok(chunks.into_iter().map(|(_, chunk)| chunk).collect())
 }

@@ -5,6 +5,7 @@
 //! the run id.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
@@ -133,6 +134,7 @@ fn take(batch: &RecordBatch, list: &mut Vec<Then>) -> Result<()> {
             "below_capacity" => false,
             _ => continue,
         };
+        parts_of(parts.value(row)).try_for_each(|part| part.map(drop))?;
         let day = |texts: &arrow_array::StringArray| match texts.is_null(row) {
             true => Ok(None),
             false => Day::parse(texts.value(row).as_bytes()).map(Some).context("a day cannot be read"),
@@ -146,7 +148,7 @@ fn take(batch: &RecordBatch, list: &mut Vec<Then>) -> Result<()> {
             covered: Covered { asked: asked.value(row), unavailable: unavailable.value(row) },
             held_since: day(&held)?,
             joined: day(&joined)?,
-            parts: parts_of(parts.value(row))?,
+            parts: parts.value(row).to_owned(),
         });
     }
     Ok(())
@@ -154,14 +156,24 @@ fn take(batch: &RecordBatch, list: &mut Vec<Then>) -> Result<()> {
 
 /// The parts of a score as they stand in a cohort's file: `term=part;term=part`, parts in billionths.
 pub(super) fn parts_in_words<'t>(parts: impl Iterator<Item = (&'t str, Nano)>) -> String {
-    let words = parts.filter(|(_, part)| part.0 != 0).map(|(term, part)| format!("{term}={}", part.0));
-    words.collect::<Vec<_>>().join(";")
+    let mut words = String::with_capacity(PARTS_ROOM);
+    for (term, part) in parts.filter(|(_, part)| part.0 != 0) {
+        if !words.is_empty() {
+            words.push(';');
+        }
+        write!(words, "{term}={}", part.0).expect("writing to a string");
+    }
+    words
 }
 
-fn parts_of(words: &str) -> Result<Vec<(String, Nano)>> {
-    let part = |word: &str| {
-        let Some((term, part)) = word.split_once('=') else { bail!("a part of a score cannot be read") };
-        Ok((term.to_owned(), Nano(part.parse().context("a part of a score is no number")?)))
+/// Bytes that the parts of most scores fit into.
+const PARTS_ROOM: usize = 1 << 9;
+
+/// The parts of words that [`parts_in_words`] wrote.
+pub(super) fn parts_of(words: &str) -> impl Iterator<Item = Result<(&str, Nano)>> {
+    let part = |word| {
+        let Some((term, part)) = str::split_once(word, '=') else { bail!("a part of a score cannot be read") };
+        Ok((term, Nano(part.parse().context("a part of a score is no number")?)))
     };
-    words.split(';').filter(|word| !word.is_empty()).map(part).collect()
+    words.split(';').filter(|word| !word.is_empty()).map(part)
 }

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
-use super::last::{LastLists, cohort_file, parts_in_words};
+use super::last::{LastLists, cohort_file, parts_in_words, parts_of};
 use super::parts::OfModel;
 use super::write::{AtDate, sha256_of};
 use crate::cohort::change::{Covered, Left, Now, Then, held_since, left, moved};
-use crate::cohort::columns::{Published, PublishedColumn, Values};
+use crate::cohort::columns::{Published, PublishedColumn, Source, Values};
 use crate::cohort::decisions::{Audit, Decision, in_force};
 use crate::cohort::place::{Counts, Known, place};
 use crate::cohort::{Cohort, Place, Placed};
@@ -186,7 +186,10 @@ impl<'a, 'p> OneList<'a, 'p> {
             if !self.contributions(row, &evaluator, &slices, scratch, contributions) {
                 return (String::new(), String::new());
             }
-            let moved = self.then(row).map(|then| moved(self.model, &then.parts, contributions));
+            let moved = self.then(row).map(|then| {
+                let parts_then = parts_of(&then.parts).map(|part| part.expect("they were read before"));
+                moved(self.model, parts_then, contributions)
+            });
             let named = self.model.terms.iter().map(|term| term.name.as_str()).zip(contributions.iter().copied());
             (parts_in_words(named), moved.unwrap_or_default())
         });
@@ -486,6 +489,7 @@ impl<'a, 'p> OneList<'a, 'p> {
                 then.and_then(|then| then.joined).unwrap_or(self.at.scored.scores.as_of).to_string()
             })
         };
+        let parts = |line: u32| Some(ordered.get(&rows[line as usize]).map_or("", |&place| &*self.parts[place].0));
         let columns = [
             PublishedColumn::given(
                 "person",
@@ -500,9 +504,9 @@ impl<'a, 'p> OneList<'a, 'p> {
             whole("terms_unavailable", &|row| Some(covered(row).unavailable)),
             texts("held_since", &|row| self.held.get(&row).map(|day| day.to_string())),
             texts("joined", &joined),
-            texts("parts", &|row| Some(ordered.get(&row).map_or(String::new(), |&place| self.parts[place].0.clone()))),
+            PublishedColumn::new("parts", Source::Text(Box::new(parts))),
         ];
-        analysis(cohort_file(&self.cohort.id), &columns, rows.len())
+        analysis(cohort_file(&self.cohort.id), &columns, rows.len(), self.at.desks)
     }
 
     fn line(&self, left: &[(&Then, Left)], lists: usize) -> CohortLine {

@@ -39,6 +39,7 @@ use crate::output::last::LastRun;
 use crate::output::lists::Glimpse;
 use crate::output::manifest::{CohortLine, ModelLine, SourceQuality};
 use crate::output::publish::{Folder, Stage, clear_stopped, publish, shards_folder};
+use crate::output::tables::Desks;
 use gates::{Gatekeeper, breaches_in_words, count, ended_in_words, let_through, let_through_in_words, not_needed};
 use last::LastLists;
 use memory::Bounds;
@@ -212,6 +213,7 @@ fn make(
     let days: Vec<Day> = stages.iter().map(|(as_of, _)| *as_of).collect();
     let mut at_dates = Dates::new(prepared, &loaded, &days).map_err(Failure::Output)?;
     let mut parts = ScoreParts::new(prepared, &loaded);
+    let desks = Desks::default();
     for (number, (as_of, stage)) in stages.iter().enumerate() {
         clock.stage(&format!("score {as_of}"), loaded.people.spine.people() as u64);
         let scored = at_dates.score(number, advance).map_err(Failure::Output)?;
@@ -241,6 +243,7 @@ fn make(
                 past: &past,
                 parts: &parts,
                 anchors: at_dates.anchors(),
+                desks: &desks,
                 last: lists_then.as_ref(),
             };
             let (report, written) = at.write(stage, &decides, &sources)?;

@@ -19,10 +19,11 @@ use crate::ingest::Input;
 use crate::ingest::counts::{Counts, Reject};
 use crate::measure::rehospitalisation::Provider;
 use crate::model::Model;
+use crate::output::OutputFile;
 use crate::output::last::Counted;
 use crate::output::manifest::{Decides, Manifest, ModelLine, SourceQuality, Step, rejects_csv};
 use crate::output::publish::{Stage, leave_stopped};
-use crate::output::{OutputFile, tables};
+use crate::output::tables::{self, Desks};
 use crate::person::Standing;
 use crate::score::fidelity::Grade;
 use crate::score::people::{ModelScores, Reason};
@@ -54,6 +55,7 @@ pub(super) struct AtDate<'a> {
     pub parts: &'a ScoreParts,
     /// The events that measures can count back from.
     pub anchors: &'a Picked,
+    pub desks: &'a Desks,
     /// What the lists are compared with.
     pub last: Option<&'a LastLists>,
 }
@@ -135,8 +137,8 @@ impl AtDate<'_> {
     fn analysis(&self, published: &Published) -> Result<Vec<OutputFile>> {
         let (models, scores) = (&self.prepared.models, &self.scored.scores);
         let (all, not_scored) = rayon::join(
-            || tables::scores(published, models, scores),
-            || tables::not_scored(models, &self.loaded.people.spine, scores),
+            || tables::scores(published, models, scores, self.desks),
+            || tables::not_scored(models, &self.loaded.people.spine, scores, self.desks),
         );
         Ok(vec![all?, not_scored?])
     }
@@ -279,15 +281,16 @@ impl Stopped<'_> {
 /// How many rejects of a source a stopped run lists.
 const STOPPED_REJECTS: usize = 1_000;
 
-/// Why people have no score, and how many; neighbours with one reason are counted together.
+/// Why people have no score, and how many; there are few reasons.
 fn reasons(scores: &ModelScores) -> BTreeMap<Reason, u64> {
-    let mut reasons = BTreeMap::new();
-    for alike in scores.linear_predictors.chunk_by(|one, two| one.as_ref().err() == two.as_ref().err()) {
-        if let Err(reason) = alike[0] {
-            *reasons.entry(reason).or_default() += alike.len() as u64;
+    let mut found: Vec<(Reason, u64)> = Vec::new();
+    for reason in scores.linear_predictors.iter().filter_map(|result| result.err()) {
+        match found.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, people)) => *people += 1,
+            None => found.push((reason, 1)),
         }
     }
-    reasons
+    found.into_iter().collect()
 }
 
 /// What the settings say of purposes and of what is let through, and what opt-outs came to.
