@@ -60,7 +60,7 @@ pub const NOBODY: u32 = u32::MAX - 2;
 #[derive(Default)]
 pub struct PersonReader {
     last: Vec<u8>,
-    last_person: u32,
+    last_key: Option<u128>,
     dictionary: KnownDictionary<u32>,
     keys: Vec<Option<u128>>,
     places: Vec<u32>,
@@ -82,7 +82,10 @@ impl PersonReader {
     pub fn read(&mut self, column: &Column, name: &str, spine: &Spine, out: &mut Vec<u32>) -> Result<()> {
         out.clear();
         if column.dictionary().is_none() {
-            return for_each_text(column.array()?, name, |text| out.push(self.person(text, spine)));
+            self.keys.clear();
+            for_each_text(column.array()?, name, |text| self.add_key(text))?;
+            self.look_keys_up(spine, out);
+            return Ok(());
         }
         self.by_dictionary(column, name, spine, |places| column.keys(places), out)
     }
@@ -101,7 +104,10 @@ impl PersonReader {
     ) -> Result<()> {
         out.clear();
         if column.dictionary().is_none() {
-            return for_some_texts(column.array()?, name, rows, |text| out.push(self.person(text, spine)));
+            self.keys.clear();
+            for_some_texts(column.array()?, name, rows, |text| self.add_key(text))?;
+            self.look_keys_up(spine, out);
+            return Ok(());
         }
         self.by_dictionary(column, name, spine, |places| column.keys_of(rows, places), out)
     }
@@ -132,18 +138,23 @@ impl PersonReader {
             let text = text.filter(|text| !text.trim_ascii().is_empty());
             self.keys.push(text.map(key_of));
         })?;
-        out.extend(self.keys.iter().map(|key| key.map_or(NOBODY, |key| number_of(spine.find(key)))));
+        self.look_keys_up(spine, out);
         Ok(())
     }
 
-    fn person(&mut self, text: Option<&[u8]>, spine: &Spine) -> u32 {
-        let Some(text) = text.filter(|text| !text.trim_ascii().is_empty()) else { return NOBODY };
+    fn look_keys_up(&self, spine: &Spine, out: &mut Vec<u32>) {
+        out.extend(self.keys.iter().map(|key| key.map_or(NOBODY, |key| number_of(spine.find(key)))));
+    }
+
+    /// Adds the key of a text, which is often that of the text before it.
+    fn add_key(&mut self, text: Option<&[u8]>) {
+        let text = text.unwrap_or_default();
         if text != self.last {
             self.last.clear();
             self.last.extend_from_slice(text);
-            self.last_person = number_of(spine.find(key_of(text)));
+            self.last_key = (!text.trim_ascii().is_empty()).then(|| key_of(text));
         }
-        self.last_person
+        self.keys.push(self.last_key);
     }
 }
 
@@ -537,33 +548,52 @@ impl Finished {
     fn drop_copies(&mut self, candidates: Vec<Vec<Candidate>>, within_minutes: i32, spill: Option<&Arc<Spill>>) {
         let tables: Vec<&[Concept]> = self.parts.iter().map(|(concepts, _)| &concepts[..]).collect();
         let (concepts, places) = classify::merge_concepts(&tables);
-        let mut all = Vec::with_capacity(candidates.iter().map(Vec::len).sum());
-        for (part, places) in candidates.into_iter().zip(&places) {
-            all.extend(part.into_iter().map(|mut candidate| {
-                candidate.event.concept = places[candidate.event.concept as usize];
+        // Whose each is, its part and its place there.
+        let mut order: Vec<(u32, u32, u32)> = Vec::with_capacity(candidates.iter().map(Vec::len).sum());
+        for (number, part) in (0..).zip(&candidates) {
+            order.extend((0..).zip(part).map(|(place, candidate)| (candidate.person, number, place)));
+        }
+        order.par_sort_unstable();
+        let nobody = || (Dealt::spilling(spill), 0, Vec::new());
+        let people = order.par_chunk_by(|one, two| one.0 == two.0);
+        let parts = people.fold(nobody, |(mut rows, mut copies, mut held), of_person| {
+            held.clear();
+            held.extend(of_person.iter().map(|&(_, part, place)| {
+                let mut candidate = candidates[part as usize][place as usize];
+                candidate.event.concept = places[part as usize][candidate.event.concept as usize];
                 candidate
             }));
+            copies += drop_copies_of_one(&mut held, within_minutes, &mut rows);
+            (rows, copies, held)
+        });
+        self.parts.clear();
+        for (rows, copies, _) in parts.collect::<Vec<(Dealt, u64, Vec<Candidate>)>>() {
+            self.counts.drop_rows(Rule::Duplicate, copies);
+            self.counts.used += rows.len() as u64;
+            self.parts.push((concepts.clone(), rows));
         }
-        all.par_sort_unstable();
-        let same_key = |one: &Candidate, two: &Candidate| (one.person, one.key) == (two.person, two.key);
-        let mut rows = Dealt::spilling(spill);
-        for group in all.chunk_by(same_key) {
-            let mut rest = group;
-            while let [first, ..] = rest {
-                let number = rest.partition_point(|one| one.minute - first.minute <= within_minutes);
-                let (copies, after) = rest.split_at(number);
-                let goes_on = |one: &Candidate| one.event.days == Event::OPEN;
-                let rank = |one: &&Candidate| (one.newest, goes_on(one), one.preferred);
-                let fullness = |one: &&Candidate| (rank(one), one.filled, one.content, one.event);
-                let kept = copies.iter().max_by_key(fullness).expect("the first is among them");
-                rows.push(Row { person: kept.person, event: kept.event });
-                self.counts.drop_rows(Rule::Duplicate, number as u64 - 1);
-                rest = after;
-            }
-        }
-        self.counts.used += rows.len() as u64;
-        self.parts = vec![(concepts, rows)];
     }
+}
+
+/// Keeps one of the copies among a person's rows; how many were not kept.
+fn drop_copies_of_one(rows: &mut [Candidate], within_minutes: i32, kept: &mut Dealt) -> u64 {
+    rows.sort_unstable();
+    let mut dropped = 0;
+    for group in rows.chunk_by(|one, two| one.key == two.key) {
+        let mut rest = group;
+        while let [first, ..] = rest {
+            let number = rest.partition_point(|one| one.minute - first.minute <= within_minutes);
+            let (copies, after) = rest.split_at(number);
+            let goes_on = |one: &Candidate| one.event.days == Event::OPEN;
+            let rank = |one: &&Candidate| (one.newest, goes_on(one), one.preferred);
+            let fullness = |one: &&Candidate| (rank(one), one.filled, one.content, one.event);
+            let of_copies = copies.iter().max_by_key(fullness).expect("the first is among them");
+            kept.push(Row { person: of_copies.person, event: of_copies.event });
+            dropped += number as u64 - 1;
+            rest = after;
+        }
+    }
+    dropped
 }
 
 impl Thread {

@@ -266,13 +266,12 @@ impl Tally {
 /// The ten digits of a value that has them, perhaps spaced 3-3-4 as an NHS number is printed.
 pub fn ten_digits(value: &[u8]) -> Option<[u8; 10]> {
     let mut digits = [0; 10];
-    let plain = match value.len() {
-        10 => value.iter().enumerate().collect::<Vec<_>>(),
-        12 if value[3] == value[7] && matches!(value[3], b' ' | b'-') => {
-            value.iter().enumerate().filter(|(place, _)| *place != 3 && *place != 7).collect()
-        }
+    let is_spaced = match value.len() {
+        10 => false,
+        12 if value[3] == value[7] && matches!(value[3], b' ' | b'-') => true,
         _ => return None,
     };
+    let plain = value.iter().enumerate().filter(|(place, _)| !(is_spaced && matches!(place, 3 | 7)));
     for (digit, (_, byte)) in digits.iter_mut().zip(plain) {
         *digit = byte.is_ascii_digit().then(|| byte - b'0')?;
     }
@@ -325,6 +324,7 @@ fn is_postcode(value: &[u8]) -> bool {
 
 /// The day of a value that is a whole date; a month alone is none.
 fn whole_date(value: &[u8]) -> Option<Day> {
+    value.first().filter(|byte| byte.is_ascii_digit())?;
     // Eight digits alone may be any number; a date of birth has a year of its own.
     let day = Some(parse_day(value)).filter(|day| *day > BAD_DAY).map(Day)?;
     (1850..=2100).contains(&day.to_ymd().0).then_some(day)
@@ -332,6 +332,9 @@ fn whole_date(value: &[u8]) -> Option<Day> {
 
 /// One `@` between a name and a domain.
 fn is_email(value: &[u8]) -> bool {
+    if !value.contains(&b'@') {
+        return false;
+    }
     let Some((name, domain)) = std::str::from_utf8(value).ok().and_then(|text| text.split_once('@')) else {
         return false;
     };
@@ -373,6 +376,9 @@ fn is_road(value: &[u8]) -> bool {
         "road", "rd", "street", "st", "avenue", "ave", "lane", "ln", "close", "drive", "way", "crescent", "court",
         "gardens", "terrace", "grove",
     ];
+    if !value.first().is_some_and(u8::is_ascii_digit) {
+        return false;
+    }
     let Ok(text) = std::str::from_utf8(value) else { return false };
     let first_line = text.split(',').next().unwrap_or_default().trim_end_matches('.').to_lowercase();
     let words: Vec<&str> = first_line.split_whitespace().collect();

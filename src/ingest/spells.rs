@@ -297,23 +297,25 @@ impl<'a> SpellReader<'a> {
             let (first, number) = episode.cells;
             &arenas[episode.thread as usize][first as usize..first as usize + usize::from(number)]
         };
-        // Ties that the rules leave are settled by content, so that the order of files does not matter.
-        episodes.par_sort_unstable_by(|one, two| {
-            order_of(one).cmp(&order_of(two)).then_with(|| content(one).cmp(content(two)))
-        });
-        drop_copies(&mut episodes, &mut counts);
-        episodes.par_sort_unstable_by(|one, two| {
-            let key = |e: &Episode| (e.person, e.provider, e.start, e.end, e.order, e.transit, e.key, e.goes_on);
-            key(one).cmp(&key(two)).then_with(|| content(one).cmp(content(two)))
-        });
-        counts.used += episodes.len() as u64;
-        let rows_of_people = people_of(&episodes).into_iter();
-        let rows_of_people = rows_of_people.map(|rows| (episodes[rows.start].person, rows.len() as u32)).collect();
         let emitter = Emitter::new(&self, &values);
-        let parts = people_of(&episodes).into_par_iter().with_min_len(256).fold(
+        let mut episodes = by_person(&episodes);
+        let people = episodes.par_chunk_by_mut(|one, two| one.person == two.person);
+        let parts = people.fold(
             || Part::new(self.context.spill),
-            |mut part, range| {
-                let spells: Vec<&[Episode]> = spells_of(&episodes[range]).collect();
+            |mut part, all| {
+                // Ties that the rules leave are settled by content, so that the order of files does not matter.
+                all.sort_unstable_by(|one, two| {
+                    order_of(one).cmp(&order_of(two)).then_with(|| content(one).cmp(content(two)))
+                });
+                let kept = drop_copies(all);
+                part.copies += (all.len() - kept) as u64;
+                let kept = &mut all[..kept];
+                kept.sort_unstable_by(|one, two| {
+                    let key = |e: &Episode| (e.provider, e.start, e.end, e.order, e.transit, e.key, e.goes_on);
+                    key(one).cmp(&key(two)).then_with(|| content(one).cmp(content(two)))
+                });
+                part.rows_of_people.push((kept[0].person, kept.len() as u32));
+                let spells: Vec<&[Episode]> = spells_of(kept).collect();
                 for spell in &spells {
                     part.emit(&emitter, spell, &content);
                 }
@@ -323,49 +325,47 @@ impl<'a> SpellReader<'a> {
                 part
             },
         );
-        let parts = parts.map(|part| (part.concepts, part.rows)).collect();
-        Finished { parts, counts, opt_outs: Vec::new(), rows_of_people, sent }
+        let mut finished = Finished { counts, sent, ..Finished::default() };
+        for part in parts.collect::<Vec<Part>>() {
+            finished.counts.drop_rows(Rule::Duplicate, part.copies);
+            finished.rows_of_people.extend(part.rows_of_people);
+            finished.parts.push((part.concepts, part.rows));
+        }
+        finished.rows_of_people.sort_unstable();
+        finished.counts.used += finished.rows_of_people.iter().map(|(_, rows)| u64::from(*rows)).sum::<u64>();
+        finished
     }
 }
 
 /// The order of an episode that has none.
 const NO_ORDER: i32 = u8::MAX as i32;
 
-/// What makes two rows copies of one episode comes first; then which copy is kept: the last.
+/// What makes two of a person's rows copies of one episode.
+fn sameness(e: &Episode) -> impl Ord + use<> {
+    (e.start, e.end, e.order, e.provider, e.transit, e.admission, e.discharge)
+}
+
+/// What makes two rows copies comes first; then which copy is kept: the last.
 fn order_of(e: &Episode) -> impl Ord + use<> {
-    (
-        (e.person, e.start, e.end, e.order, e.provider, e.transit, e.admission, e.discharge),
-        (e.filled, e.submitted, e.key, e.goes_on, e.amount),
-    )
+    (sameness(e), (e.filled, e.submitted, e.key, e.goes_on, e.amount))
 }
 
-/// Keeps the more complete of two copies, then the newer, then the last by key.
-fn drop_copies(episodes: &mut Vec<Episode>, counts: &mut Counts) {
-    let same = |e: &Episode| (e.person, e.start, e.end, e.order, e.provider, e.transit, e.admission, e.discharge);
-    let before = episodes.len();
-    let mut kept: Vec<Episode> = Vec::with_capacity(before);
-    for episode in episodes.iter() {
-        match kept.last_mut() {
-            Some(last) if same(last) == same(episode) => *last = *episode,
-            _ => kept.push(*episode),
-        }
+/// Keeps the more complete of two copies, then the newer, then the last by key; how many a person's episodes are then,
+/// which come first.
+fn drop_copies(episodes: &mut [Episode]) -> usize {
+    let mut kept = 0;
+    for place in 1..episodes.len() {
+        kept += usize::from(sameness(&episodes[kept]) != sameness(&episodes[place]));
+        episodes[kept] = episodes[place];
     }
-    let copies = (before - kept.len()) as u64;
-    counts.drop_rows(Rule::Duplicate, copies);
-    *episodes = kept;
+    (kept + 1).min(episodes.len())
 }
 
-/// The ranges of episodes that belong to one person.
-fn people_of(episodes: &[Episode]) -> Vec<std::ops::Range<usize>> {
-    let mut ranges = Vec::new();
-    let mut start = 0;
-    for end in 1..=episodes.len() {
-        if end == episodes.len() || episodes[end].person != episodes[start].person {
-            ranges.push(start..end);
-            start = end;
-        }
-    }
-    ranges
+/// The episodes person by person, those of one in no order.
+fn by_person(episodes: &[Episode]) -> Vec<Episode> {
+    let mut order: Vec<(u32, u32)> = (0..).zip(episodes).map(|(place, episode)| (episode.person, place)).collect();
+    order.par_sort_unstable();
+    order.par_iter().map(|(_, place)| episodes[*place as usize]).collect()
 }
 
 /// A person's episodes, sorted within provider, cut into spells.
@@ -881,9 +881,16 @@ struct Part {
     first_days: Vec<i32>,
     /// Concepts by what they were worked out from.
     known: hashbrown::HashMap<Vec<ValueId>, u32>,
+    /// The same of coded events: by what is said besides the code, which is the same for all codes of a spell, then by
+    /// code and position.
+    besides_codes: hashbrown::HashMap<Vec<ValueId>, u32>,
+    of_codes: hashbrown::HashMap<(u32, ValueId, u32), u32>,
     key: Vec<ValueId>,
     rows: Dealt,
-    codes: Vec<(ValueId, usize, i32)>,
+    codes: Vec<(ValueId, u32, i32)>,
+    /// Used episodes of each person, in no stated order.
+    rows_of_people: Vec<(u32, u32)>,
+    copies: u64,
 }
 
 impl Part {
@@ -893,9 +900,13 @@ impl Part {
             numbers: BTreeMap::new(),
             first_days: Vec::new(),
             known: hashbrown::HashMap::new(),
+            besides_codes: hashbrown::HashMap::new(),
+            of_codes: hashbrown::HashMap::new(),
             key: Vec::new(),
             rows: Dealt::spilling(spill),
             codes: Vec::new(),
+            rows_of_people: Vec::new(),
+            copies: 0,
         }
     }
 
@@ -928,13 +939,23 @@ impl Part {
         }
         for coded in &emitter.coded {
             self.collect_codes(emitter, coded, spell, content);
-            for (code, position, until) in std::mem::take(&mut self.codes) {
-                let cells = Cells { first: first_cells, own: first_cells, code: Some((code, position)) };
-                let concept = self.concept(emitter, &coded.stream, &cells);
+            let besides = self.besides_code(emitter, &coded.stream, first_cells);
+            let mut codes = std::mem::take(&mut self.codes);
+            for (code, position, until) in codes.drain(..) {
+                let concept = match self.of_codes.get(&(besides, code, position)) {
+                    Some(concept) => *concept,
+                    None => {
+                        let cells = Cells { first: first_cells, own: first_cells, code: Some((code, position)) };
+                        let concept = self.concept(emitter, &coded.stream, &cells);
+                        self.of_codes.insert((besides, code, position), concept);
+                        concept
+                    }
+                };
                 if concept != IRRELEVANT {
                     self.push(emitter, person, event(concept, 0, known_after(until)));
                 }
             }
+            self.codes = codes;
         }
     }
 
@@ -980,7 +1001,7 @@ impl Part {
         for episode in spell {
             for cell in content(episode).iter().filter(|cell| usize::from(cell.column) >= coded.first_column) {
                 if emitter.field_columns[usize::from(cell.column)].0 == coded.field {
-                    let position = usize::from(usize::from(cell.column) != coded.first_column);
+                    let position = u32::from(usize::from(cell.column) != coded.first_column);
                     self.codes.push((cell.value, position, episode.end));
                 }
             }
@@ -997,6 +1018,25 @@ impl Part {
             true => self.rows.pass_over(event.concept),
             false => self.rows.push(Row { person, event }),
         }
+    }
+
+    /// A number for what a spell says of its coded events besides their codes.
+    fn besides_code(&mut self, emitter: &Emitter, stream: &StreamEmitter, first_cells: &[Cell]) -> u32 {
+        let cells = Cells { first: first_cells, own: first_cells, code: None };
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        key.push(stream.stream);
+        for (from, _) in &stream.fields {
+            cells.of(*from, emitter.field_columns, &mut key);
+            key.push(ValueId::MAX);
+        }
+        let next = self.besides_codes.len() as u32;
+        let number = match self.besides_codes.get(&key) {
+            Some(number) => *number,
+            None => *self.besides_codes.entry(key.clone()).or_insert(next),
+        };
+        self.key = key;
+        number
     }
 
     /// The concept of one event, looked up by the values that decide it.
@@ -1078,7 +1118,7 @@ impl Part {
 struct Cells<'a> {
     first: &'a [Cell],
     own: &'a [Cell],
-    code: Option<(ValueId, usize)>,
+    code: Option<(ValueId, u32)>,
 }
 
 impl Cells<'_> {
@@ -1092,7 +1132,7 @@ impl Cells<'_> {
             From::First(field) => add(self.first, field),
             From::Own(field) => add(self.own, field),
             From::Code(_) => out.extend(self.code.map(|(code, _)| code)),
-            From::Position => out.extend(self.code.map(|(_, position)| position as ValueId)),
+            From::Position => out.extend(self.code.map(|(_, position)| position)),
             From::Nowhere => {}
         }
     }
