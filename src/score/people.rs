@@ -252,6 +252,8 @@ struct UsualTerms {
     values: Vec<Micro>,
     /// Where its bits stand in a list.
     words: Range<usize>,
+    /// What they come to; nobody's score where some term is always looked at.
+    linear_predictor: Nano,
     /// By practice: one bit a term that is observed, and how many are.
     observed: Vec<(Vec<u64>, u16)>,
     /// By practice: its facts in thousandths, as they are published of somebody with nothing out of the usual.
@@ -321,7 +323,9 @@ impl UsualTerms {
         let facts_of = |practice: usize| (0..values.len()).map(|place| fact(practice, place)).collect();
         let facts = if model.kind == Kind::Facts { (0..practices).map(facts_of).collect() } else { Vec::new() };
         let observed = (0..practices).map(observed_of).collect();
-        UsualTerms { values, words, observed, facts }
+        let of_no_term = sum_of(model, std::iter::empty(), |place| values[place], &mut vec![Nano::ZERO; values.len()]);
+        let linear_predictor = of_no_term.expect("no term is there to be missing");
+        UsualTerms { values, words, linear_predictor, observed, facts }
     }
 
     /// Whether a term is observed with somebody of this practice who has nothing out of the usual.
@@ -466,13 +470,19 @@ impl Everybody<'_> {
         if let Some(reason) = self.outside_population(number, found, scratch) {
             return Err(reason);
         }
+        let usually_observed = usual.observed[found.practice as usize].1;
+        let listed = &listed[usual.words.clone()];
+        if listed.iter().all(|bits| *bits == 0) {
+            let linear_predictor = usual.linear_predictor;
+            return Ok(Score { linear_predictor, reasons: [None; REASONS], observed: usually_observed });
+        }
         let nodes = &self.evaluator.plan.models[number].terms;
-        let places = || ones(&listed[usual.words.clone()]);
+        let places = || ones(listed);
         let value = |place: usize| scratch.values[nodes[place]];
         let summed = sum_of(&self.models[number], places(), value, contributions);
         let score = summed.map_err(|place| Reason::Missing(place as u16)).map(|linear_predictor| {
             let available = self.availability.of(number, found.practice);
-            let mut observed = i64::from(usual.observed[found.practice as usize].1);
+            let mut observed = i64::from(usually_observed);
             for place in places() {
                 let is_usually = usual.is_observed(found.practice, place);
                 let more = i64::from(available.is_observed(place, value(place))) - i64::from(is_usually);
@@ -594,16 +604,28 @@ impl ModelScores {
 
 impl ModelChunk<'_> {
     fn put(&mut self, place: usize, score: Result<Score, Reason>) {
-        self.linear_predictors[place] = score.as_ref().map(|score| score.linear_predictor).map_err(|reason| *reason);
-        self.reasons[place] = score.as_ref().map_or([None; REASONS], |score| score.reasons);
-        self.observed[place] = score.map_or(0, |score| score.observed);
+        let (linear_predictor, reasons, observed) = match score {
+            Ok(Score { linear_predictor, reasons, observed }) => (Ok(linear_predictor), reasons, observed),
+            Err(reason) => (Err(reason), [None; REASONS], 0),
+        };
+        self.linear_predictors[place] = linear_predictor;
+        self.reasons[place] = reasons;
+        self.observed[place] = observed;
     }
 
     /// Takes the facts of people, one person's after another's, as columns.
     fn take_fact_rows(&mut self, rows: &[i32]) {
+        // As many people at a time as fill a cache line of a column, so that their rows stay at hand.
+        const AT_ONCE: usize = 16;
         let terms = self.facts.len();
-        for (place, fact) in self.facts.iter_mut().enumerate() {
-            fact.iter_mut().zip(rows.iter().skip(place).step_by(terms)).for_each(|(fact, value)| *fact = *value);
+        if terms == 0 {
+            return;
+        }
+        for (number, rows) in rows.chunks(AT_ONCE * terms).enumerate() {
+            for (place, fact) in self.facts.iter_mut().enumerate() {
+                let values = rows.iter().skip(place).step_by(terms);
+                fact[number * AT_ONCE..].iter_mut().zip(values).for_each(|(fact, value)| *fact = *value);
+            }
         }
     }
 }
