@@ -1,11 +1,11 @@
-//! Rows of a Parquet column as its file codes them: keys of a dictionary, in runs and packed bits.
+//! Rows of a Parquet column as its file codes them: keys of a dictionary, in runs and packed bits, or plain values.
 //!
 //! Of most rows of a feed no model asks anything, and of those nothing but the code is looked at. So a column is kept
-//! as the file has it and worked out as far as somebody asks: the key of every row, runs of equal neighbours, the keys
-//! of some rows, or an Arrow array.
+//! as the file has it and worked out as far as somebody asks: the key of every row, runs of equal neighbours, some rows
+//! alone, or an Arrow array.
 //!
 //! # Source
-//! Apache Parquet, "Encodings" (dictionary; run length and bit packing hybrid) and "Data Pages".
+//! Apache Parquet, "Encodings" (plain; dictionary; run length and bit packing hybrid) and "Data Pages".
 
 use std::sync::{Arc, OnceLock};
 
@@ -79,21 +79,63 @@ pub(super) fn has_place(kind: &DataType) -> bool {
 
 /// Texts, each behind its length.
 fn texts_of(bytes: &[u8], entries: usize) -> Result<ArrayRef> {
-    let mut rest = bytes;
-    // Each has a length of four bytes, so a number that the bytes cannot hold asks for no memory.
-    ensure!(entries <= bytes.len() / LENGTH, Damaged);
-    let (mut offsets, mut texts) = (Vec::with_capacity(entries + 1), Vec::with_capacity(bytes.len()));
-    offsets.push(0);
-    for _ in 0..entries {
-        let (length, after) = rest.split_first_chunk::<LENGTH>().ok_or(Damaged)?;
-        let (text, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or(Damaged)?;
-        texts.extend_from_slice(text);
-        offsets.push(i32::try_from(texts.len())?);
-        rest = after;
+    let mut texts = Texts::new(entries.min(bytes.len()), bytes.len());
+    for start in starts_of(bytes, entries)? {
+        texts.push(Some(text_at(bytes, start)));
     }
-    let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-    let texts = StringArray::try_new(offsets, Buffer::from_vec(texts), None);
-    Ok(Arc::new(texts.map_err(|_| anyhow::anyhow!("holds bytes that are not utf-8 text"))?))
+    texts.finish()
+}
+
+/// Where each of so many texts begins, behind its length.
+fn starts_of(bytes: &[u8], entries: usize) -> Result<Vec<u32>, Damaged> {
+    // Each has a length of four bytes, so a number that the bytes cannot hold asks for no memory.
+    if entries > bytes.len() / LENGTH || bytes.len() > u32::MAX as usize {
+        return Err(Damaged);
+    }
+    let (mut starts, mut at) = (Vec::with_capacity(entries), 0);
+    for _ in 0..entries {
+        let length = bytes.get(at..).and_then(<[u8]>::first_chunk).ok_or(Damaged)?;
+        at += LENGTH;
+        starts.push(at as u32);
+        at += u32::from_le_bytes(*length) as usize;
+    }
+    if at <= bytes.len() { Ok(starts) } else { Err(Damaged) }
+}
+
+/// The text that begins at a place, in bytes that were looked over by [`starts_of`].
+fn text_at(bytes: &[u8], start: u32) -> &[u8] {
+    let start = start as usize;
+    let length = bytes[start - LENGTH..].first_chunk().expect("a length stands before it");
+    &bytes[start..start + u32::from_le_bytes(*length) as usize]
+}
+
+/// Texts on their way into an array.
+struct Texts {
+    bytes: Vec<u8>,
+    ends: Vec<i32>,
+    known: Vec<bool>,
+}
+
+impl Texts {
+    fn new(rows: usize, bytes: usize) -> Texts {
+        let mut ends = Vec::with_capacity(rows + 1);
+        ends.push(0);
+        Texts { bytes: Vec::with_capacity(bytes), ends, known: Vec::with_capacity(rows) }
+    }
+
+    fn push(&mut self, text: Option<&[u8]>) {
+        self.bytes.extend_from_slice(text.unwrap_or_default());
+        self.ends.push(self.bytes.len() as i32);
+        self.known.push(text.is_some());
+    }
+
+    fn finish(self) -> Result<ArrayRef> {
+        ensure!(self.bytes.len() <= i32::MAX as usize, Damaged);
+        let nulls = self.known.contains(&false).then(|| NullBuffer::from(self.known));
+        let texts =
+            StringArray::try_new(OffsetBuffer::new(ScalarBuffer::from(self.ends)), Buffer::from_vec(self.bytes), nulls);
+        Ok(Arc::new(texts.map_err(|_| anyhow::anyhow!("holds bytes that are not utf-8 text"))?))
+    }
 }
 
 /// Bytes of a length that stands before what it is of.
@@ -103,7 +145,10 @@ const LENGTH: usize = 4;
 #[derive(Debug, Clone)]
 pub enum Column {
     Array(ArrayRef),
+    /// Keys of a dictionary.
     Coded(Arc<Coded>),
+    /// Values, at least in part.
+    Plain(Arc<Plain>),
 }
 
 impl Column {
@@ -112,6 +157,7 @@ impl Column {
         match self {
             Column::Array(array) => array.as_any_dictionary_opt().map(|dictionary| dictionary.values()),
             Column::Coded(coded) => Some(coded.values()),
+            Column::Plain(_) => None,
         }
     }
 
@@ -127,6 +173,7 @@ impl Column {
                 for_each_null(array, |row| out[row] = NO_KEY);
             }
             Column::Coded(coded) => coded.keys(out)?,
+            Column::Plain(_) => out.clear(),
         }
         Ok(())
     }
@@ -152,6 +199,7 @@ impl Column {
                 }
             }
             Column::Coded(coded) => coded.keys_of(rows, out)?,
+            Column::Plain(_) => out.clear(),
         }
         Ok(())
     }
@@ -163,6 +211,7 @@ impl Column {
                 (array.as_any_dictionary_opt().is_some() && is_one_value(array)).then(|| array.slice(0, 1))
             }
             Column::Coded(coded) => coded.one_key().map(|key| coded.values.slice(key as usize, 1)),
+            Column::Plain(_) => None,
         }
     }
 
@@ -172,7 +221,7 @@ impl Column {
     /// [`Damaged`].
     pub fn distinct(&self) -> Result<ArrayRef> {
         match self {
-            Column::Array(array) => Ok(array.clone()),
+            Column::Array(_) | Column::Plain(_) => self.array().cloned(),
             Column::Coded(coded) => {
                 let mut keys = Vec::new();
                 coded.keys(&mut keys)?;
@@ -198,6 +247,7 @@ impl Column {
         match self {
             Column::Array(array) => Ok(array),
             Column::Coded(coded) => coded.array(),
+            Column::Plain(plain) => plain.array(),
         }
     }
 }
@@ -208,7 +258,119 @@ impl From<ArrayRef> for Column {
     }
 }
 
-/// Neighbouring rows of a column chunk.
+/// Neighbouring rows of a column chunk whose pages hold values, or some of them keys: a writer gives its dictionary up
+/// where that grows too large.
+#[derive(Debug)]
+pub struct Plain {
+    kind: DataType,
+    /// The dictionary of the pages that hold keys.
+    values: Option<ArrayRef>,
+    pieces: Vec<Piece>,
+    array: OnceLock<ArrayRef>,
+}
+
+/// What a row holds.
+enum Cell<'a> {
+    Missing,
+    Key(u32),
+    Bytes(&'a [u8]),
+}
+
+impl Plain {
+    pub(super) fn new(kind: DataType, values: Option<ArrayRef>, pieces: Vec<Piece>) -> Plain {
+        Plain { kind, values, pieces, array: OnceLock::new() }
+    }
+
+    fn rows(&self) -> u32 {
+        self.pieces.iter().map(|piece| piece.rows).sum()
+    }
+
+    /// All rows.
+    ///
+    /// # Errors
+    /// [`Damaged`]; text that is not utf-8.
+    pub fn array(&self) -> Result<&ArrayRef> {
+        if let Some(array) = self.array.get() {
+            return Ok(array);
+        }
+        let array = self.some(&(0..self.rows()).collect::<Vec<u32>>())?;
+        Ok(self.array.get_or_init(|| array))
+    }
+
+    /// Some rows, which are in order.
+    ///
+    /// # Errors
+    /// [`Damaged`]; text that is not utf-8.
+    pub fn some(&self, rows: &[u32]) -> Result<ArrayRef> {
+        macro_rules! numbers {
+            ($kind:ty, $native:ty) => {{
+                let values = self.values.as_ref().map(|values| values.as_primitive::<$kind>().values());
+                let (mut numbers, mut known) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+                self.each_cell(rows, |cell| {
+                    let number = match cell {
+                        Cell::Missing => None,
+                        Cell::Key(key) => values.and_then(|values| values.get(key as usize)).copied(),
+                        Cell::Bytes(bytes) => bytes.first_chunk().map(|bytes| <$native>::from_le_bytes(*bytes)),
+                    };
+                    known.push(number.is_some());
+                    numbers.push(number.unwrap_or_default());
+                })?;
+                let nulls = known.contains(&false).then(|| NullBuffer::from(known));
+                Arc::new(PrimitiveArray::<$kind>::new(numbers.into(), nulls)) as ArrayRef
+            }};
+        }
+        Ok(match &self.kind {
+            DataType::Date32 => numbers!(Date32Type, i32),
+            DataType::Int32 => numbers!(Int32Type, i32),
+            DataType::Int64 => numbers!(Int64Type, i64),
+            DataType::Float32 => numbers!(Float32Type, f32),
+            DataType::Float64 => numbers!(Float64Type, f64),
+            DataType::Timestamp(TimeUnit::Millisecond, _) => numbers!(TimestampMillisecondType, i64),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => numbers!(TimestampMicrosecondType, i64),
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => numbers!(TimestampNanosecondType, i64),
+            _ => {
+                let values = self.values.as_ref().map(|values| values.as_string::<i32>());
+                let mut texts = Texts::new(rows.len(), rows.len() * size_of::<u128>());
+                self.each_cell(rows, |cell| {
+                    texts.push(match cell {
+                        Cell::Missing => None,
+                        Cell::Key(key) => values.map(|values| values.value(key as usize).as_bytes()),
+                        Cell::Bytes(bytes) => Some(bytes),
+                    });
+                })?;
+                texts.finish()?
+            }
+        })
+    }
+
+    /// What each of some rows holds.
+    fn each_cell(&self, rows: &[u32], mut each: impl FnMut(Cell)) -> Result<(), Damaged> {
+        let entries = self.values.as_ref().map_or(0, |values| values.len() as u32);
+        let (mut rest, mut start) = (rows, 0);
+        for piece in &self.pieces {
+            let (here, after) = rest.split_at(rest.partition_point(|row| *row < start + piece.rows));
+            let (mut cursor, page) = (Cursor::default(), &piece.page);
+            for row in here.iter().map(|row| row - start + piece.first) {
+                each(match (page.place_of(row), &page.body) {
+                    (None, _) => Cell::Missing,
+                    (Some(place), Body::Texts { bytes, starts }) => Cell::Bytes(text_at(bytes, starts[place as usize])),
+                    (Some(place), Body::Fixed { bytes, width }) => {
+                        let first = place as usize * width;
+                        Cell::Bytes(&bytes[first..first + width])
+                    }
+                    (Some(place), Body::Keys(keys)) => match keys.number(place, &mut cursor) {
+                        key if key < entries => Cell::Key(key),
+                        _ => return Err(Damaged),
+                    },
+                });
+            }
+            (rest, start) = (after, start + piece.rows);
+        }
+        Ok(())
+    }
+}
+
+/// Neighbouring rows of a column chunk whose pages all hold keys of its dictionary.
 #[derive(Debug)]
 pub struct Coded {
     values: ArrayRef,
@@ -279,13 +441,14 @@ impl Coded {
                 unpacked.chunk_by(|one, two| one == two).for_each(|alike| each(alike.len() as u32, alike[0]));
                 continue;
             }
-            for run in page.keys.between(*first..first + rows) {
+            let keys = page.body.keys();
+            for run in keys.between(*first..first + rows) {
                 match run.what {
                     What::Same(key) => each(run.length, key),
                     What::Packed { byte, skip } => {
                         unpacked.clear();
                         unpacked.resize(run.length as usize, 0);
-                        unpack(&page.keys.bytes[byte as usize..], page.keys.width, skip, &mut unpacked);
+                        unpack(&keys.bytes[byte as usize..], keys.width, skip, &mut unpacked);
                         self.check(&unpacked)?;
                         unpacked.chunk_by(|one, two| one == two).for_each(|alike| each(alike.len() as u32, alike[0]));
                     }
@@ -295,6 +458,19 @@ impl Coded {
         Ok(())
     }
 
+    /// Whether most rows have the key of a neighbour, and the file says so.
+    pub fn is_mostly_runs(&self) -> bool {
+        let mut in_runs = 0;
+        for Piece { page, first, rows } in &self.pieces {
+            if page.present.is_none() {
+                let runs = page.body.keys().between(*first..first + rows);
+                in_runs +=
+                    runs.map(|run| if let What::Same(_) = run.what { run.length as usize } else { 0 }).sum::<usize>();
+            }
+        }
+        2 * in_runs >= self.rows()
+    }
+
     /// The key that all rows have; `None` where they differ, or some may have none.
     pub fn one_key(&self) -> Option<u32> {
         let mut one = None;
@@ -302,7 +478,7 @@ impl Coded {
             if page.present.is_some() {
                 return None;
             }
-            for run in page.keys.between(*first..first + rows) {
+            for run in page.body.keys().between(*first..first + rows) {
                 match run.what {
                     What::Same(key) if one.is_none_or(|one| one == key) => one = Some(key),
                     _ => return None,
@@ -372,13 +548,39 @@ fn all_known(keys: &[u32], entries: u32) -> Result<(), Damaged> {
     if unknown == 0 { Ok(()) } else { Err(Damaged) }
 }
 
-/// A data page: which rows have a value, and the keys of those that do.
+/// A data page: which rows have a value, and what those hold.
 #[derive(Debug)]
 pub(super) struct Page {
     pub rows: u32,
     /// `None` where all do.
     present: Option<Present>,
-    keys: Hybrid,
+    body: Body,
+}
+
+/// What the rows hold that have a value.
+#[derive(Debug)]
+enum Body {
+    Keys(Hybrid),
+    Texts { bytes: Bytes, starts: Vec<u32> },
+    Fixed { bytes: Bytes, width: usize },
+}
+
+impl Body {
+    /// The keys; none of a page that holds values.
+    fn keys(&self) -> &Hybrid {
+        static NONE: Hybrid = Hybrid { bytes: Bytes::new(), width: 0, runs: Vec::new() };
+        if let Body::Keys(keys) = self { keys } else { &NONE }
+    }
+
+    /// Values in Parquet's plain form.
+    fn plain(bytes: Bytes, kind: &DataType, known: u32) -> Result<Body, Damaged> {
+        let width = match kind {
+            DataType::Utf8 => return Ok(Body::Texts { starts: starts_of(&bytes, known as usize)?, bytes }),
+            DataType::Date32 | DataType::Int32 | DataType::Float32 => size_of::<u32>(),
+            _ => size_of::<u64>(),
+        };
+        if bytes.len() / width < known as usize { Err(Damaged) } else { Ok(Body::Fixed { bytes, width }) }
+    }
 }
 
 impl Page {
@@ -387,11 +589,11 @@ impl Page {
     /// # Errors
     /// [`Damaged`]: a page that is cut short, that has another encoding than the footer says, or a key that the
     /// dictionary lacks.
-    pub fn new(page: &RawPage, is_optional: bool, entries: u32) -> Result<Page, Damaged> {
+    pub fn new(page: &RawPage, is_optional: bool, kind: &DataType, entries: u32) -> Result<Page, Damaged> {
         let is_coded = matches!(page.encoding(), Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
         let (bytes, rows) = (page.buffer(), page.num_values());
         let levels = match page {
-            _ if !is_coded => return Err(Damaged),
+            _ if !is_coded && page.encoding() != Encoding::PLAIN => return Err(Damaged),
             RawPage::DataPage { .. } if !is_optional => 0..0,
             RawPage::DataPage { def_level_encoding: Encoding::RLE, .. } => {
                 let length = u32::from_le_bytes(*bytes.first_chunk::<LENGTH>().ok_or(Damaged)?);
@@ -417,22 +619,35 @@ impl Page {
         };
         let present = if is_optional { Present::new(&levels, rows) } else { None };
         let known = present.as_ref().map_or(rows, |present| present.known_before(rows));
-        let keys = match bytes.get(start) {
-            _ if known == 0 => Hybrid::default(),
-            Some(width) => Hybrid::new(bytes.slice(start + 1..end), u32::from(*width), known)?,
+        let body = match bytes.get(start) {
+            _ if !is_coded => Body::plain(bytes.slice(start..end), kind, known)?,
+            _ if known == 0 => Body::Keys(Hybrid::default()),
+            Some(width) => Body::Keys(Hybrid::new(bytes.slice(start + 1..end), u32::from(*width), known)?),
             None => return Err(Damaged),
         };
         let is_known = |run: &Run| run.is_packed || run.at < entries;
-        if keys.runs.iter().all(is_known) { Ok(Page { rows, present, keys }) } else { Err(Damaged) }
+        if body.keys().runs.iter().all(is_known) { Ok(Page { rows, present, body }) } else { Err(Damaged) }
+    }
+
+    pub fn holds_keys(&self) -> bool {
+        matches!(self.body, Body::Keys(_))
+    }
+
+    /// Which of the page's values a row has, if any.
+    fn place_of(&self, row: u32) -> Option<u32> {
+        match &self.present {
+            None => Some(row),
+            Some(present) => present.is_known(row).then(|| present.known_before(row)),
+        }
     }
 
     fn keys(&self, first: u32, rows: u32, entries: u32, out: &mut Vec<u32>) -> Result<(), Damaged> {
         let start = out.len();
         match &self.present {
-            None => self.keys.numbers(first..first + rows, out),
+            None => self.body.keys().numbers(first..first + rows, out),
             Some(present) => {
                 let mut known = Vec::new();
-                self.keys.numbers(present.known_before(first)..present.known_before(first + rows), &mut known);
+                self.body.keys().numbers(present.known_before(first)..present.known_before(first + rows), &mut known);
                 let mut known = known.into_iter();
                 let of_row = |row| if present.is_known(row) { known.next().unwrap_or(NO_KEY) } else { NO_KEY };
                 out.extend((first..first + rows).map(of_row));
@@ -443,11 +658,11 @@ impl Page {
 
     /// The keys of some rows of the page, which are in order.
     fn keys_of(&self, rows: impl Iterator<Item = u32>, out: &mut Vec<u32>) {
-        let mut cursor = Cursor::default();
+        let (mut cursor, keys) = (Cursor::default(), self.body.keys());
         match &self.present {
-            None => out.extend(rows.map(|row| self.keys.number(row, &mut cursor))),
+            None => out.extend(rows.map(|row| keys.number(row, &mut cursor))),
             Some(present) => out.extend(rows.map(|row| match present.is_known(row) {
-                true => self.keys.number(present.known_before(row), &mut cursor),
+                true => keys.number(present.known_before(row), &mut cursor),
                 false => NO_KEY,
             })),
         }
@@ -776,17 +991,29 @@ pub(super) mod tests {
 
     /// The column as the pages of a file hold it.
     pub fn column_of(array: &ArrayRef) -> Column {
-        let (values, pages) = pages_of(array, WriterVersion::PARQUET_1_0);
+        let (values, pages) = pages_of(array, WriterVersion::PARQUET_1_0, LARGE);
+        let values = values.unwrap();
         let whole = pages.into_iter().map(|page| Piece { first: 0, rows: page.rows, page });
         Column::Coded(Arc::new(Coded::new(values, whole.collect())))
     }
 
-    fn pages_of(array: &ArrayRef, version: WriterVersion) -> (ArrayRef, Vec<Arc<Page>>) {
+    /// No dictionary here is as large.
+    const LARGE: usize = 1 << 20;
+
+    /// The dictionary and the pages of a column, of which the writer gives the dictionary up at so many bytes.
+    fn pages_of(
+        array: &ArrayRef,
+        version: WriterVersion,
+        dictionary_bytes: usize,
+    ) -> (Option<ArrayRef>, Vec<Arc<Page>>) {
         let batch = RecordBatch::try_from_iter_with_nullable([("c", array.clone(), true)]).unwrap();
         let properties = WriterProperties::builder()
             .set_writer_version(version)
             .set_data_page_row_count_limit(PAGE_ROWS)
+            .set_dictionary_enabled(dictionary_bytes > 0)
+            .set_dictionary_page_size_limit(dictionary_bytes)
             .set_write_batch_size(100)
+            .set_column_encoding("c".into(), Encoding::PLAIN)
             .build();
         let mut bytes = Vec::new();
         let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
@@ -795,10 +1022,14 @@ pub(super) mod tests {
         let file = SerializedFileReader::new(Bytes::from(bytes)).unwrap();
         let group = file.get_row_group(0).unwrap();
         let mut pages = group.get_column_page_reader(0).unwrap();
-        let values = values_of(&pages.get_next_page().unwrap().unwrap(), array.data_type()).unwrap();
-        let mut read = Vec::new();
+        let (mut values, mut read) = (None, Vec::new());
         while let Some(page) = pages.get_next_page().unwrap() {
-            read.push(Arc::new(Page::new(&page, true, values.len() as u32).unwrap()));
+            if page.is_dictionary_page() {
+                values = Some(values_of(&page, array.data_type()).unwrap());
+                continue;
+            }
+            let entries = values.as_ref().map_or(0, |values| values.len() as u32);
+            read.push(Arc::new(Page::new(&page, true, array.data_type(), entries).unwrap()));
         }
         (values, read)
     }
@@ -806,7 +1037,8 @@ pub(super) mod tests {
     /// The file's pages, cut at rows that are no page's end.
     fn coded(texts: &[Option<String>], version: WriterVersion) -> Vec<Coded> {
         let array: ArrayRef = Arc::new(texts.iter().map(Option::as_deref).collect::<StringArray>());
-        let (values, pages) = pages_of(&array, version);
+        let (values, pages) = pages_of(&array, version, LARGE);
+        let values = values.unwrap();
         let mut pieces = Vec::new();
         for page in pages {
             let (rows, half) = (page.rows, page.rows / 2 + 3);
@@ -871,6 +1103,56 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn plain_values_and_those_behind_a_dictionary_given_up_are_read() {
+        let texts = texts(3_000, 1, 20, 5);
+        let numbers = texts.iter().zip(0..).map(|(text, row)| text.as_ref().map(|_| f64::from(row % 4_001) / 8.0));
+        let days = texts.iter().zip(0..).map(|(text, row)| text.as_ref().map(|_| row % 4_001 - 7));
+        let arrays: [ArrayRef; 3] = [
+            Arc::new(texts.iter().map(Option::as_deref).collect::<StringArray>()),
+            Arc::new(numbers.collect::<Float64Array>()),
+            Arc::new(days.collect::<PrimitiveArray<Date32Type>>()),
+        ];
+        for array in arrays {
+            for (version, bytes) in [(WriterVersion::PARQUET_1_0, 0), (WriterVersion::PARQUET_2_0, 0)]
+                .into_iter()
+                .chain([(WriterVersion::PARQUET_1_0, 5_000), (WriterVersion::PARQUET_2_0, 5_000)])
+            {
+                let (values, pages) = pages_of(&array, version, bytes);
+                let with_keys = pages.iter().filter(|page| page.holds_keys()).count();
+                assert!(
+                    with_keys < pages.len() && (with_keys > 0) == (bytes > 0),
+                    "some are plain, and some may be keys"
+                );
+                let pieces = pages.into_iter().map(|page| Piece { first: 0, rows: page.rows, page }).collect();
+                let plain = Plain::new(array.data_type().clone(), values, pieces);
+                assert_eq!(plain.array().unwrap(), &array);
+                let rows: Vec<u32> = (3..ROWS).step_by(17).collect();
+                let some = plain.some(&rows).unwrap();
+                let expected = rows.iter().map(|row| array.slice(*row as usize, 1));
+                assert!(expected.enumerate().all(|(place, one)| some.slice(place, 1) == one));
+            }
+        }
+    }
+
+    #[test]
+    fn plain_values_that_are_cut_short_are_damage() {
+        let page = |bytes: &[u8]| RawPage::DataPage {
+            buf: bytes.to_vec().into(),
+            num_values: 2,
+            encoding: Encoding::PLAIN,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        let texts = [1, 0, 0, 0, b'a', 2, 0, 0, 0, b'b', b'c'];
+        let read = |length: usize| Page::new(&page(&texts[..length]), false, &DataType::Utf8, 0).err();
+        assert_eq!(read(texts.len()), None);
+        assert!((0..texts.len()).all(|length| read(length) == Some(Damaged)));
+        let numbers = |length: usize| Page::new(&page(&[0; 16][..length]), false, &DataType::Float64, 0).err();
+        assert_eq!((numbers(16), numbers(15)), (None, Some(Damaged)));
+    }
+
+    #[test]
     fn one_value_in_all_rows_is_seen_at_once() {
         let one = texts(1, 5_000, 0, 0);
         assert!(coded(&one, WriterVersion::PARQUET_1_0).iter().all(|coded| coded.one_key() == Some(0)));
@@ -913,8 +1195,8 @@ pub(super) mod tests {
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        assert_eq!(Page::new(&page(7), false, 7).err(), Some(Damaged), "a run of a key");
-        let page = Arc::new(Page::new(&page(5), false, 6).unwrap());
+        assert_eq!(Page::new(&page(7), false, &DataType::Utf8, 7).err(), Some(Damaged), "a run of a key");
+        let page = Arc::new(Page::new(&page(5), false, &DataType::Utf8, 6).unwrap());
         let values: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c", "d", "e", "f"]));
         let coded = Coded::new(values, vec![Piece { page, first: 0, rows: 12 }]);
         let mut keys = Vec::new();

@@ -363,6 +363,7 @@ pub struct DayReader {
     last_text: Vec<u8>,
     last_day: i32,
     dictionary: KnownDictionary<i32>,
+    keys: Vec<u32>,
 }
 
 impl DayReader {
@@ -383,7 +384,7 @@ impl DayReader {
     pub fn read_runs(&mut self, column: &Column, name: &str, out: &mut Days) -> Result<()> {
         out.clear();
         let coded = match column {
-            Column::Array(array) => return self.read(array, name, &mut out.days),
+            Column::Array(_) | Column::Plain(_) => return self.read(column.array()?, name, &mut out.days),
             Column::Coded(coded) => coded,
         };
         let mut dictionary = std::mem::take(&mut self.dictionary);
@@ -393,11 +394,23 @@ impl DayReader {
             worked_out.iter_mut().filter(is_filler).for_each(|day| *day = FILLER);
             Ok(())
         })?;
-        coded.each_run(|rows, key| {
-            let day = days.get(key as usize).copied().unwrap_or(NO_DAY);
-            self.markers += if day == FILLER { u64::from(rows) } else { 0 };
-            out.push(rows, if day == FILLER { NO_DAY } else { day });
-        })?;
+        let day = |key: u32| days.get(key as usize).copied().unwrap_or(NO_DAY);
+        if coded.is_mostly_runs() {
+            coded.each_run(|rows, key| {
+                let day = day(key);
+                self.markers += if day == FILLER { u64::from(rows) } else { 0 };
+                out.push(rows, if day == FILLER { NO_DAY } else { day });
+            })?;
+        } else {
+            coded.keys(&mut self.keys)?;
+            out.days.extend(self.keys.iter().map(|key| day(*key)));
+            if days.contains(&FILLER) {
+                for day in out.days.iter_mut().filter(|day| **day == FILLER) {
+                    *day = NO_DAY;
+                    self.markers += 1;
+                }
+            }
+        }
         self.dictionary = dictionary;
         Ok(())
     }
@@ -555,6 +568,9 @@ impl AmountReader {
             out.extend(self.keys.iter().map(amount));
             let is_bad = |(key, amount): &(&u32, &i32)| **key != NO_KEY && **amount == Event::NO_AMOUNT;
             return Ok(self.keys.iter().zip(&*out).filter(is_bad).count() as u64);
+        }
+        if let Column::Plain(plain) = column {
+            return read_amounts(&plain.some(rows)?, unit, name, out);
         }
         let array = column.array()?;
         if let Some(numbers) = array.as_primitive_opt::<Float64Type>() {

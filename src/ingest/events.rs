@@ -105,7 +105,10 @@ impl PersonReader {
         out.clear();
         if column.dictionary().is_none() {
             self.keys.clear();
-            for_some_texts(column.array()?, name, rows, |text| self.add_key(text))?;
+            match column {
+                Column::Plain(plain) => for_each_text(&plain.some(rows)?, name, |text| self.add_key(text))?,
+                _ => for_some_texts(column.array()?, name, rows, |text| self.add_key(text))?,
+            }
             self.look_keys_up(spine, out);
             return Ok(());
         }

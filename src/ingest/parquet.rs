@@ -3,7 +3,7 @@
 //! A row group is read by one thread, or by several if it is very long: each part then has its own copy of the
 //! dictionaries. Whether a column comes as its dictionary's keys is settled per row group: a writer gives up its
 //! dictionary when that grows too large, and building one again for each batch costs more than it saves. Columns of keys
-//! are handed on as the pages have them; the others are decoded to arrays.
+//! and of plain values are handed on as the pages have them; the others are decoded to arrays.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -28,7 +28,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetStatisticsPolicy};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::coded::{self, Coded, Column, Damaged, Page, Piece};
+use super::coded::{self, Coded, Column, Damaged, Page, Piece, Plain};
 use super::column::texts_of;
 use super::files::{Batch, InputFile, Origin, SAMPLE_PLACES, Task, origins, repeated};
 
@@ -226,7 +226,7 @@ struct PartReader {
 
 /// A column on its way, and the rows at hand.
 enum Reading {
-    Coded(Box<CodedReader>, Option<Arc<Coded>>),
+    Pages(Box<PagesReader>, Option<Column>),
     /// The column of the decoded batch.
     Array(usize, Option<ArrayRef>, Option<Converted>),
 }
@@ -244,12 +244,12 @@ impl PartReader {
             if let Some(kind) = chunk.and_then(|chunk| text_type(&fields[root], chunk)) {
                 fields[root] = Arc::new(fields[root].as_ref().clone().with_data_type(kind));
             }
-            let coded = chunk.and_then(|chunk| Some((chunk, coded_type(&fields[root], chunk)?)));
-            columns.push(match coded {
+            let pages = chunk.and_then(|chunk| Some((chunk, paged_type(&fields[root], chunk)?)));
+            columns.push(match pages {
                 Some((chunk, kind)) => {
-                    let mut reader = CodedReader::new(File::open(path)?, chunk, kind)?;
+                    let mut reader = PagesReader::new(File::open(path)?, chunk, kind)?;
                     reader.pass_over(part.skip)?;
-                    Reading::Coded(Box::new(reader), None)
+                    Reading::Pages(Box::new(reader), None)
                 }
                 None => {
                     decoded.push(root);
@@ -276,9 +276,9 @@ impl PartReader {
         self.left = self.left.saturating_sub(rows as u64);
         for column in &mut self.columns {
             match column {
-                Reading::Coded(reader, at_hand) => {
+                Reading::Pages(reader, at_hand) => {
                     let read = reader.read(rows as u32);
-                    *at_hand = Some(Arc::new(read.with_context(|| format!("column \"{}\"", reader.name))?));
+                    *at_hand = Some(read.with_context(|| format!("column \"{}\"", reader.name))?);
                 }
                 Reading::Array(place, at_hand, _) => {
                     *at_hand = batch.iter().flatten().next().map(|batch| batch.column(*place).clone());
@@ -297,7 +297,7 @@ impl PartReader {
         };
         let place = self.roots.partition_point(|other| *other < root);
         Ok(match &mut self.columns[place] {
-            Reading::Coded(_, at_hand) => at_hand.clone().map(Column::Coded),
+            Reading::Pages(_, at_hand) => at_hand.clone(),
             Reading::Array(_, Some(array), converted) => Some(as_text(array, converted)?.into()),
             Reading::Array(_, None, _) => None,
         })
@@ -343,17 +343,23 @@ fn text_type(field: &Field, chunk: &ColumnChunkMetaData) -> Option<DataType> {
     Some(if dictionary { DataType::Dictionary(Box::new(DataType::Int32), Box::new(text)) } else { text })
 }
 
-/// The type of a column's values where it is read as keys of its dictionary.
-fn coded_type(field: &Field, chunk: &ColumnChunkMetaData) -> Option<DataType> {
+/// The type of a column's values where it is handed on as its pages have it.
+fn paged_type(field: &Field, chunk: &ColumnChunkMetaData) -> Option<DataType> {
     let column = chunk.column_descr();
     let is_flat = column.max_rep_level() == 0 && column.max_def_level() <= 1;
-    // Without figures per page it is not sure that all of them are keys.
-    let is_coded = chunk.page_encoding_stats_mask().is_some() && has_only_dictionary_pages(chunk);
     let kind = match field.data_type() {
         DataType::Dictionary(_, values) if matches!(**values, DataType::Utf8 | DataType::Binary) => DataType::Utf8,
+        DataType::Binary => DataType::Utf8,
         kind => kind.clone(),
     };
-    (is_flat && is_coded && coded::has_place(&kind)).then_some(kind)
+    (is_flat && chunk.encodings().all(is_read_here) && coded::has_place(&kind)).then_some(kind)
+}
+
+/// Whether levels and values of this encoding are read here.
+#[allow(deprecated, reason = "files of years ago have it")]
+fn is_read_here(encoding: Encoding) -> bool {
+    use Encoding::{BIT_PACKED, PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY};
+    matches!(encoding, PLAIN | PLAIN_DICTIONARY | RLE_DICTIONARY | RLE | BIT_PACKED)
 }
 
 fn has_only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
@@ -366,7 +372,7 @@ fn has_only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
 }
 
 /// The pages of a column chunk, some rows at a time.
-struct CodedReader {
+struct PagesReader {
     name: String,
     pages: SerializedPageReader<Window>,
     kind: DataType,
@@ -378,13 +384,13 @@ struct CodedReader {
     page: Option<(Arc<Page>, u32)>,
 }
 
-impl CodedReader {
-    fn new(file: File, chunk: &ColumnChunkMetaData, kind: DataType) -> Result<CodedReader> {
+impl PagesReader {
+    fn new(file: File, chunk: &ColumnChunkMetaData, kind: DataType) -> Result<PagesReader> {
         let rows = u64::try_from(chunk.num_values())?;
         let window = Window::new(file, chunk.byte_range())?;
         let pages = SerializedPageReader::new(Arc::new(window), chunk, usize::try_from(rows)?, None)?;
         let (name, is_optional) = (chunk.column_descr().name().to_owned(), chunk.column_descr().max_def_level() > 0);
-        Ok(CodedReader { name, pages, kind, is_optional, rows, values: None, page: None })
+        Ok(PagesReader { name, pages, kind, is_optional, rows, values: None, page: None })
     }
 
     /// Leaves out so many rows; pages of which none is wanted are not unpacked.
@@ -416,13 +422,13 @@ impl CodedReader {
             return Ok(false);
         }
         ensure!(u64::from(page.num_values()) <= self.rows, Damaged);
-        let values = self.values.as_ref().ok_or(Damaged)?;
-        self.page = Some((Arc::new(Page::new(&page, self.is_optional, values.len() as u32)?), 0));
+        let entries = self.values.as_ref().map_or(0, |values| values.len() as u32);
+        self.page = Some((Arc::new(Page::new(&page, self.is_optional, &self.kind, entries)?), 0));
         Ok(true)
     }
 
     /// The next rows.
-    fn read(&mut self, mut rows: u32) -> Result<Coded> {
+    fn read(&mut self, mut rows: u32) -> Result<Column> {
         let mut pieces = Vec::with_capacity(1);
         while rows > 0 {
             match &mut self.page {
@@ -434,7 +440,11 @@ impl CodedReader {
                 _ => drop(self.next_page()?),
             }
         }
-        Ok(Coded::new(self.values.clone().ok_or(Damaged)?, pieces))
+        let has_keys = pieces.iter().all(|piece: &Piece| piece.page.holds_keys());
+        Ok(match &self.values {
+            Some(values) if has_keys => Column::Coded(Arc::new(Coded::new(values.clone(), pieces))),
+            values => Column::Plain(Arc::new(Plain::new(self.kind.clone(), values.clone(), pieces))),
+        })
     }
 }
 
@@ -696,15 +706,15 @@ mod tests {
         let metadata = ArrowReaderMetadata::load(&File::open(&path).unwrap(), ArrowReaderOptions::new()).unwrap();
         let chunk = metadata.metadata().row_group(0).column(0);
         for skip in [0, 1, 6_999, 7_000, 7_001, 50_123, ROWS - 1] {
-            let mut reader = CodedReader::new(File::open(&path).unwrap(), chunk, DataType::Utf8).unwrap();
+            let mut reader = PagesReader::new(File::open(&path).unwrap(), chunk, DataType::Utf8).unwrap();
             reader.pass_over(skip as u64).unwrap();
             let rows = (ROWS - skip).min(20_000);
-            let coded = reader.read(rows as u32).unwrap();
-            let codes = coded.array().unwrap().as_dictionary::<Int32Type>().downcast_dict::<StringArray>().unwrap();
+            let read = reader.read(rows as u32).unwrap();
+            let codes = read.array().unwrap().as_dictionary::<Int32Type>().downcast_dict::<StringArray>().unwrap();
             let expected = (skip..skip + rows).map(code);
             assert!(codes.into_iter().eq(expected.collect::<Vec<_>>().iter().map(Option::as_deref)), "from {skip}");
         }
-        let mut reader = CodedReader::new(File::open(&path).unwrap(), chunk, DataType::Utf8).unwrap();
+        let mut reader = PagesReader::new(File::open(&path).unwrap(), chunk, DataType::Utf8).unwrap();
         assert!(reader.pass_over(ROWS as u64 + 1).unwrap_err().is::<Damaged>(), "there are not that many rows");
     }
 
