@@ -1006,6 +1006,17 @@ pub(super) mod tests {
         version: WriterVersion,
         dictionary_bytes: usize,
     ) -> (Option<ArrayRef>, Vec<Arc<Page>>) {
+        let (values, pages) = raw_pages(array, version, dictionary_bytes);
+        let entries = values.as_ref().map_or(0, |values| values.len() as u32);
+        let page = |page: &RawPage| Arc::new(Page::new(page, true, array.data_type(), entries).unwrap());
+        (values, pages.iter().map(page).collect())
+    }
+
+    fn raw_pages(
+        array: &ArrayRef,
+        version: WriterVersion,
+        dictionary_bytes: usize,
+    ) -> (Option<ArrayRef>, Vec<RawPage>) {
         let batch = RecordBatch::try_from_iter_with_nullable([("c", array.clone(), true)]).unwrap();
         let properties = WriterProperties::builder()
             .set_writer_version(version)
@@ -1024,12 +1035,10 @@ pub(super) mod tests {
         let mut pages = group.get_column_page_reader(0).unwrap();
         let (mut values, mut read) = (None, Vec::new());
         while let Some(page) = pages.get_next_page().unwrap() {
-            if page.is_dictionary_page() {
-                values = Some(values_of(&page, array.data_type()).unwrap());
-                continue;
+            match page.is_dictionary_page() {
+                true => values = Some(values_of(&page, array.data_type()).unwrap()),
+                false => read.push(page),
             }
-            let entries = values.as_ref().map_or(0, |values| values.len() as u32);
-            read.push(Arc::new(Page::new(&page, true, array.data_type(), entries).unwrap()));
         }
         (values, read)
     }
@@ -1150,6 +1159,65 @@ pub(super) mod tests {
         assert!((0..texts.len()).all(|length| read(length) == Some(Damaged)));
         let numbers = |length: usize| Page::new(&page(&[0; 16][..length]), false, &DataType::Float64, 0).err();
         assert_eq!((numbers(16), numbers(15)), (None, Some(Damaged)));
+    }
+
+    #[test]
+    fn damaged_pages_are_refused_or_read_and_never_more_than_that() {
+        let array: ArrayRef =
+            Arc::new(texts(300, 3, 15, 9).iter().take(700).map(Option::as_deref).collect::<StringArray>());
+        let mut random = StdRng::seed_from_u64(1);
+        let (mut refused, mut read) = (0, 0);
+        for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+            for dictionary_bytes in [LARGE, 0] {
+                let (values, pages) = raw_pages(&array, version, dictionary_bytes);
+                for page in &pages {
+                    for _ in 0..1_500 {
+                        let mut bytes = page.buffer().to_vec();
+                        for _ in 0..random.random_range(1..4) {
+                            let place = random.random_range(0..bytes.len().min(200));
+                            bytes[place] = random.random();
+                        }
+                        bytes.truncate(random.random_range(bytes.len() / 2..=bytes.len()));
+                        match try_page(&with_bytes(page, bytes), &values) {
+                            Ok(()) => read += 1,
+                            Err(_) => refused += 1,
+                        }
+                    }
+                }
+            }
+        }
+        assert!(refused > 500 && read > 100, "{refused} refused, {read} read");
+    }
+
+    fn with_bytes(page: &RawPage, bytes: Vec<u8>) -> RawPage {
+        let mut damaged = page.clone();
+        match &mut damaged {
+            RawPage::DataPage { buf, .. } | RawPage::DataPageV2 { buf, .. } | RawPage::DictionaryPage { buf, .. } => {
+                *buf = bytes.into();
+            }
+        }
+        damaged
+    }
+
+    /// Asks a page everything that it can be asked.
+    fn try_page(page: &RawPage, values: &Option<ArrayRef>) -> Result<()> {
+        let entries = values.as_ref().map_or(0, |values| values.len() as u32);
+        let page = Arc::new(Page::new(page, true, &DataType::Utf8, entries)?);
+        let piece = Piece { first: 1, rows: page.rows - 1, page: page.clone() };
+        let rows: Vec<u32> = (0..piece.rows).step_by(3).collect();
+        let Some(values) = values.as_ref().filter(|_| page.holds_keys()) else {
+            let plain = Plain::new(DataType::Utf8, values.clone(), vec![piece]);
+            plain.some(&rows)?;
+            return plain.array().map(|array| assert_eq!(array.len(), page.rows as usize - 1));
+        };
+        let coded = Coded::new(values.clone(), vec![piece]);
+        let (mut keys, mut in_runs) = (Vec::new(), 0);
+        coded.is_mostly_runs();
+        coded.one_key();
+        coded.keys_of(&rows, &mut keys)?;
+        coded.each_run(|rows, _| in_runs += rows)?;
+        assert_eq!(in_runs, page.rows - 1);
+        coded.array().map(|array| assert_eq!(array.len(), page.rows as usize - 1))
     }
 
     #[test]
