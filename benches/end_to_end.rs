@@ -1,7 +1,7 @@
 //! A whole run beside its floor, on a synthetic population: `cargo bench --bench end_to_end`.
 //!
 //! The floor is the time to read and decode the columns that the models need, with all cores, and do nothing with
-//! them. Each is run in turn, several times; the medians and their ratio are printed. Settings by environment:
+//! them: Parquet by the `parquet` crate's own reader, since ours decodes what is asked for and no more. Each is run in turn, several times; the medians and their ratio are printed. Settings by environment:
 //! `RISKSTRAT_BENCH_PEOPLE` (200,000), `RISKSTRAT_BENCH_ROWS` (rows a person, 120), `RISKSTRAT_BENCH_FORMAT`
 //! (`native`, `parquet`, `csv`), `RISKSTRAT_BENCH_RUNS` (5), `RISKSTRAT_BENCH_MODELS` (comma-separated),
 //! `RISKSTRAT_BENCH_MONTHS` (as-of dates, a month apart, 1), `RISKSTRAT_BENCH_MEMORY` (such as `512MiB`),
@@ -10,9 +10,16 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow_schema::{DataType, Field, Schema};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Encoding;
+use rayon::prelude::*;
 use riskstrat::day::Month;
 use riskstrat::population::{self, Format, Request};
 use riskstrat::run::{Prepared, Silent, prepare, run};
@@ -104,20 +111,61 @@ fn floor(prepared: &Prepared) {
     let plan = prepared.plan();
     for input in prepared.inputs() {
         let wanted = prepared.wanted(input, &plan).expect("the layouts were checked");
-        ingest::read_all(
-            input,
-            &wanted,
-            &|batch| {
-                // Columns are worked out when somebody asks.
-                batch.columns.iter().flatten().try_for_each(|column| {
-                    std::hint::black_box(column.array()?);
-                    Ok(())
-                })
-            },
-            &|_| (),
-        )
-        .expect("the files are whole");
+        if input.files.iter().all(|file| file.format == ingest::files::Format::Parquet) {
+            let groups = input.files.iter().flat_map(|file| row_groups(&file.path));
+            groups.collect::<Vec<_>>().into_par_iter().for_each(|(path, metadata, group)| {
+                decode(&path, &metadata, group, &wanted).expect("the files are whole");
+            });
+            continue;
+        }
+        let sink = |batch: &ingest::files::Batch| {
+            std::hint::black_box(&batch.columns);
+            Ok(())
+        };
+        ingest::read_all(input, &wanted, &sink, &|_| ()).expect("the files are whole");
     }
+}
+
+fn row_groups(path: &Path) -> Vec<(PathBuf, ArrowReaderMetadata, usize)> {
+    let file = File::open(path).expect("the file is there");
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).expect("the footer is whole");
+    let groups = metadata.metadata().num_row_groups();
+    (0..groups).map(|group| (path.to_owned(), metadata.clone(), group)).collect()
+}
+
+/// Decodes a row group as fast as the `parquet` crate does: text that is coded keeps its dictionary.
+fn decode(path: &Path, metadata: &ArrowReaderMetadata, group: usize, wanted: &[(String, bool)]) -> anyhow::Result<()> {
+    let footer = metadata.metadata();
+    let is_coded = |encoding| matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
+    let field = |(place, field): (usize, &Arc<Field>)| {
+        let chunk = footer.row_group(group).column(place);
+        let is_text = matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        // Not all writers say which of their pages have keys.
+        let has_keys = match chunk.page_encoding_stats_mask() {
+            Some(pages) => pages.encodings().all(is_coded),
+            None => chunk.encodings().any(is_coded),
+        };
+        match is_text && has_keys {
+            true => Arc::new(
+                field
+                    .as_ref()
+                    .clone()
+                    .with_data_type(DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))),
+            ),
+            false => field.clone(),
+        }
+    };
+    let fields: Vec<Arc<Field>> = metadata.schema().fields().iter().enumerate().map(field).collect();
+    let is_wanted = |field: &Arc<Field>| wanted.iter().any(|(name, _)| name == field.name());
+    let places: Vec<usize> = (0..fields.len()).filter(|place| is_wanted(&fields[*place])).collect();
+    let mask = ProjectionMask::roots(footer.file_metadata().schema_descr(), places);
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
+    let metadata = ArrowReaderMetadata::try_new(footer.clone(), options)?;
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(File::open(path)?, metadata);
+    for batch in reader.with_row_groups(vec![group]).with_projection(mask).with_batch_size(16_384).build()? {
+        std::hint::black_box(batch?);
+    }
+    Ok(())
 }
 
 fn median(times: &mut [Duration]) -> Duration {
