@@ -124,7 +124,7 @@ gates! {
     /// share of rows whose number its code dictionary lacks
     CodesNotInDictionaryShare codes_not_in_dictionary_share: Source AtMost 0.05,
         "look whether the dictionary is that of this extract and its release";
-    /// share of rows whose amount is not a number
+    /// share of rows that models ask about whose amount is not a number
     BadAmountsShare bad_amounts_share: Source AtMost 0.05,
         "look for units or currency signs in the amount";
     /// rows that there are

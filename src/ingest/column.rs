@@ -11,7 +11,7 @@ use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
 
-use super::coded::{Column, NO_KEY};
+use super::coded::Column;
 use super::layout::{AmountUnit, DayColumn};
 use crate::day::Day;
 use crate::event::Event;
@@ -161,10 +161,15 @@ pub fn texts_of(array: &ArrayRef, name: &str) -> Vec<Vec<u8>> {
 }
 
 /// A dictionary whose values were worked out before; held so that its address stays its own.
-#[derive(Default)]
 pub struct KnownDictionary<T> {
     values: Option<ArrayRef>,
     worked_out: Vec<T>,
+}
+
+impl<T> Default for KnownDictionary<T> {
+    fn default() -> KnownDictionary<T> {
+        KnownDictionary { values: None, worked_out: Vec::new() }
+    }
 }
 
 impl<T: Copy> KnownDictionary<T> {
@@ -363,6 +368,8 @@ pub struct DayReader {
     last_text: Vec<u8>,
     last_day: i32,
     dictionary: KnownDictionary<i32>,
+    /// Of columns that are not worked out in full, with [`FILLER`] for what stands for none.
+    coded: KnownDictionary<i32>,
     keys: Vec<u32>,
 }
 
@@ -387,7 +394,7 @@ impl DayReader {
             Column::Array(_) | Column::Plain(_) => return self.read(column.array()?, name, &mut out.days),
             Column::Coded(coded) => coded,
         };
-        let mut dictionary = std::mem::take(&mut self.dictionary);
+        let mut dictionary = std::mem::take(&mut self.coded);
         let days = dictionary.learn(coded.values(), |values, worked_out| {
             self.read_as_written(values, name, worked_out)?;
             let is_filler = |day: &&mut i32| self.nulls.contains(day);
@@ -411,7 +418,7 @@ impl DayReader {
                 }
             }
         }
-        self.dictionary = dictionary;
+        self.coded = dictionary;
         Ok(())
     }
 
@@ -496,17 +503,52 @@ pub fn parse_day(text: &[u8]) -> i32 {
     day.map_or(BAD_DAY, |day| day.0)
 }
 
-/// Amounts, in pence or thousandths; [`Event::NO_AMOUNT`] where missing or not a number. Returns how many were not
-/// numbers.
+/// Amounts, in pence or thousandths; [`Event::NO_AMOUNT`] where missing or not a number. Returns how many rows have one
+/// that is not a number.
 pub fn read_amounts(array: &ArrayRef, unit: AmountUnit, name: &str, out: &mut Vec<i32>) -> Result<u64> {
     out.clear();
     let mut bad = 0;
+    if array.as_any_dictionary_opt().is_some() {
+        let mut amounts = Vec::with_capacity(array.len());
+        let of_values = |values: &ArrayRef, out: &mut Vec<Amount>| amounts_of(values, unit, name, out);
+        KnownDictionary::default().each_row(array, Amount::MISSING, &mut amounts, of_values)?;
+        take_amounts(&amounts, &mut bad, out);
+    } else {
+        let mut amounts = Vec::with_capacity(array.len());
+        amounts_of(array, unit, name, &mut amounts)?;
+        take_amounts(&amounts, &mut bad, out);
+    }
+    Ok(bad)
+}
+
+/// What a cell says of an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Amount {
+    /// [`Event::NO_AMOUNT`] where it is missing or not a number.
+    amount: i32,
+    /// It is there, and not a number.
+    is_bad: bool,
+}
+
+impl Amount {
+    const MISSING: Amount = Amount { amount: Event::NO_AMOUNT, is_bad: false };
+
+    /// What was read of a cell that holds something.
+    fn of(read: Option<i32>) -> Amount {
+        Amount { amount: read.unwrap_or(Event::NO_AMOUNT), is_bad: read.is_none() }
+    }
+}
+
+fn take_amounts(amounts: &[Amount], bad: &mut u64, out: &mut Vec<i32>) {
+    *bad += amounts.iter().filter(|amount| amount.is_bad).count() as u64;
+    out.extend(amounts.iter().map(|amount| amount.amount));
+}
+
+/// The amount of each row of a column without a dictionary.
+fn amounts_of(array: &ArrayRef, unit: AmountUnit, name: &str, out: &mut Vec<Amount>) -> Result<()> {
     let places = places_of(unit);
-    let mut float = |number: Option<f64>| {
-        let amount = number.map(|number| scaled(number, factor_of(unit)));
-        bad += u64::from(amount == Some(None));
-        amount.flatten().unwrap_or(Event::NO_AMOUNT)
-    };
+    let float =
+        |number: Option<f64>| number.map_or(Amount::MISSING, |number| Amount::of(scaled(number, factor_of(unit))));
     match array.data_type() {
         DataType::Float64 => out.extend(array.as_primitive::<Float64Type>().iter().map(float)),
         DataType::Float32 => {
@@ -514,40 +556,28 @@ pub fn read_amounts(array: &ArrayRef, unit: AmountUnit, name: &str, out: &mut Ve
         }
         DataType::Decimal128(_, scale) => {
             let scale = i32::from(*scale) - places as i32;
-            for number in array.as_primitive::<Decimal128Type>() {
-                let scaled = number.map(|number| match scale {
-                    0.. => crate::number::divide_rounded(number, 10i128.pow(scale as u32)),
-                    _ => number.saturating_mul(10i128.pow(scale.unsigned_abs())),
-                });
-                let fits = scaled.and_then(|scaled| i32::try_from(scaled).ok());
-                bad += u64::from(scaled.is_some() && fits.is_none());
-                out.push(fits.unwrap_or(Event::NO_AMOUNT));
-            }
+            let scaled = |number: i128| match scale {
+                0.. => crate::number::divide_rounded(number, 10i128.pow(scale as u32)),
+                _ => number.saturating_mul(10i128.pow(scale.unsigned_abs())),
+            };
+            let amount = |number| Amount::of(i32::try_from(scaled(number)).ok());
+            out.extend(array.as_primitive::<Decimal128Type>().iter().map(|of| of.map_or(Amount::MISSING, amount)));
         }
-        DataType::Dictionary(_, values) if **values == DataType::Utf8 => {
-            let mut dictionary = KnownDictionary::default();
-            dictionary.each_row(array, Event::NO_AMOUNT, out, |values, worked_out| {
-                for_each_text(values, name, |text| worked_out.push(decimal(text, places, &mut bad)))
-            })?;
-        }
-        _ => for_each_text(array, name, |text| {
-            let amount = decimal(text, places, &mut bad);
-            out.push(amount);
-        })?,
+        _ => for_each_text(array, name, |text| out.push(decimal(text, places)))?,
     }
-    Ok(bad)
+    Ok(())
 }
 
 /// Reads the amounts of some rows.
 #[derive(Default)]
 pub struct AmountReader {
-    dictionary: KnownDictionary<i32>,
+    dictionary: KnownDictionary<Amount>,
     keys: Vec<u32>,
-    all: Vec<i32>,
+    amounts: Vec<Amount>,
 }
 
 impl AmountReader {
-    /// As [`read_amounts`], of these rows alone, which are in order; what is no number may be counted of all rows.
+    /// As [`read_amounts`], of these rows alone, which are in order.
     pub fn read_some(
         &mut self,
         column: &Column,
@@ -557,34 +587,30 @@ impl AmountReader {
         out: &mut Vec<i32>,
     ) -> Result<u64> {
         out.clear();
-        if let Column::Coded(coded) = column
-            && !coded.is_text()
-        {
-            coded.keys_of(rows, &mut self.keys)?;
-            let amounts = self
-                .dictionary
-                .learn(coded.values(), |values, worked_out| read_amounts(values, unit, name, worked_out).map(|_| ()))?;
-            let amount = |key: &u32| amounts.get(*key as usize).copied().unwrap_or(Event::NO_AMOUNT);
-            out.extend(self.keys.iter().map(amount));
-            let is_bad = |(key, amount): &(&u32, &i32)| **key != NO_KEY && **amount == Event::NO_AMOUNT;
-            return Ok(self.keys.iter().zip(&*out).filter(is_bad).count() as u64);
+        self.amounts.clear();
+        let AmountReader { dictionary, keys, amounts } = self;
+        if let Some(keyed) = column.keyed() {
+            keyed.keys_of(rows, keys)?;
+            let of_values = |values: &ArrayRef, out: &mut Vec<Amount>| amounts_of(values, unit, name, out);
+            let known = dictionary.learn(keyed.values(), of_values)?;
+            amounts.extend(keys.iter().map(|key| known.get(*key as usize).copied().unwrap_or(Amount::MISSING)));
+        } else if let Column::Plain(plain) = column {
+            amounts_of(&plain.some(rows)?, unit, name, amounts)?;
+        } else {
+            match column.array()?.as_string_opt::<i32>() {
+                Some(texts) => {
+                    let text = |row: &u32| texts.is_valid(*row as usize).then(|| texts.value(*row as usize).as_bytes());
+                    amounts.extend(rows.iter().map(|row| decimal(text(row), places_of(unit))));
+                }
+                None => {
+                    let mut all = Vec::new();
+                    amounts_of(column.array()?, unit, name, &mut all)?;
+                    amounts.extend(rows.iter().map(|row| all[*row as usize]));
+                }
+            }
         }
-        if let Column::Plain(plain) = column {
-            return read_amounts(&plain.some(rows)?, unit, name, out);
-        }
-        let array = column.array()?;
-        if let Some(numbers) = array.as_primitive_opt::<Float64Type>() {
-            let (factor, mut bad) = (factor_of(unit), 0);
-            out.extend(rows.iter().map(|row| {
-                let number = numbers.is_valid(*row as usize).then(|| numbers.value(*row as usize));
-                let amount = number.map(|number| scaled(number, factor));
-                bad += u64::from(amount == Some(None));
-                amount.flatten().unwrap_or(Event::NO_AMOUNT)
-            }));
-            return Ok(bad);
-        }
-        let bad = read_amounts(array, unit, name, &mut self.all)?;
-        out.extend(rows.iter().map(|row| self.all[*row as usize]));
+        let mut bad = 0;
+        take_amounts(amounts, &mut bad, out);
         Ok(bad)
     }
 }
@@ -609,12 +635,12 @@ fn scaled(number: f64, factor: f64) -> Option<i32> {
 }
 
 /// A written decimal in units of ten to the minus `places`, halves away from zero.
-fn decimal(text: Option<&[u8]>, places: u32, bad: &mut u64) -> i32 {
+fn decimal(text: Option<&[u8]>, places: u32) -> Amount {
     let text = text.unwrap_or_default().trim_ascii();
     if text.is_empty() || text.eq_ignore_ascii_case(b"null") {
-        return Event::NO_AMOUNT;
+        return Amount::MISSING;
     }
-    let amount = std::str::from_utf8(text).ok().and_then(|text| {
+    Amount::of(std::str::from_utf8(text).ok().and_then(|text| {
         let (sign, digits) = match text.strip_prefix('-') {
             Some(digits) => (-1, digits),
             None => (1, text.strip_prefix('£').unwrap_or(text)),
@@ -632,13 +658,12 @@ fn decimal(text: Option<&[u8]>, places: u32, bad: &mut u64) -> i32 {
                 number.checked_mul(10)? + i128::from(fraction.as_bytes().get(place).map_or(0, |digit| digit - b'0'));
         }
         i32::try_from(sign * crate::number::divide_rounded(number, 10)).ok()
-    });
-    *bad += u64::from(amount.is_none());
-    amount.unwrap_or(Event::NO_AMOUNT)
+    }))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::coded::NO_KEY;
     use super::super::coded::tests::column_of;
     use super::*;
     use arrow_array::{DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray};
@@ -693,8 +718,8 @@ mod tests {
             KnownDictionary::default().each_row(array, b'-', &mut all, length).unwrap();
             assert_eq!(all, b"a-ba-");
             let column = Column::from(array.clone());
-            column.keys(&mut keys).unwrap();
-            column.keys_of(&[1, 2, 3], &mut some).unwrap();
+            column.keyed().unwrap().keys(&mut keys).unwrap();
+            column.keyed().unwrap().keys_of(&[1, 2, 3], &mut some).unwrap();
             assert_eq!((&keys[..], &some[..]), (&[0, NO_KEY, 1, 0, NO_KEY][..], &[NO_KEY, 1, 0][..]));
         }
         let mut gaps = Vec::new();
@@ -724,27 +749,44 @@ mod tests {
             let (mut plain, mut coded) = (DayReader::new(&filler), DayReader::new(&filler));
             let (mut expected, mut read, mut rows) = (Vec::new(), Days::default(), Vec::new());
             plain.read(&array, "d", &mut expected).unwrap();
-            coded.read_runs(&column_of(&array), "d", &mut read).unwrap();
+            coded.read_runs(&column_of(&array, true), "d", &mut read).unwrap();
             read.each_row(&mut rows);
             assert_eq!(rows, expected);
             assert!(coded.markers > 100 && coded.markers == plain.markers);
             read.of_rows(&[0, 5, 2_999], &mut rows);
             assert_eq!(rows, [0, 5, 2_999].map(|row| expected[row]));
         }
+    }
+
+    #[test]
+    fn an_amount_that_is_no_number_counts_once_a_row_that_is_asked_about_however_it_is_stored() {
+        let missing = |row: i32| row % 7 == 0;
         let numbers: Float64Array =
-            (0..3_000).map(|row| (row % 7 != 0).then_some(if row % 5 == 0 { f64::NAN } else { 1.5 })).collect();
-        let array: ArrayRef = Arc::new(numbers);
+            (0..3_000).map(|row| (!missing(row)).then_some(if row % 5 == 0 { f64::NAN } else { 1.5 })).collect();
+        let texts: StringArray =
+            (0..3_000).map(|row| (!missing(row)).then_some(if row % 5 == 0 { "1.5 units" } else { "1.5" })).collect();
+        let dictionary: DictionaryArray<Int32Type> = texts.iter().collect();
         let rows: Vec<u32> = (0..3_000).step_by(2).collect();
-        let read = |column: &Column| {
-            let mut amounts = Vec::new();
-            let bad =
-                AmountReader::default().read_some(column, AmountUnit::Measured, "c", &rows, &mut amounts).unwrap();
-            (bad, amounts)
-        };
-        let (of_pages, of_array) = (read(&column_of(&array)), read(&array.into()));
-        // Of the 1,500 even rows 300 are multiples of ten, and of those every seventh has no number.
-        assert_eq!(of_pages.0, 300 - 43);
-        assert_eq!(of_pages, of_array);
+        let (numbers, texts): (ArrayRef, ArrayRef) = (Arc::new(numbers), Arc::new(texts));
+        for column in [
+            column_of(&numbers, true),
+            column_of(&numbers, false),
+            numbers.clone().into(),
+            column_of(&texts, true),
+            column_of(&texts, false),
+            texts.clone().into(),
+            Column::Array(Arc::new(dictionary)),
+        ] {
+            let (mut some, mut all) = (Vec::new(), Vec::new());
+            let bad = AmountReader::default().read_some(&column, AmountUnit::Measured, "c", &rows, &mut some).unwrap();
+            // Of the 1,500 even rows 300 are multiples of ten, of which every seventh, 43 in all, has no amount.
+            assert_eq!(bad, 300 - 43);
+            let bad = read_amounts(column.array().unwrap(), AmountUnit::Measured, "c", &mut all).unwrap();
+            // Of 3,000 rows 600 are multiples of five, and 86 of those of thirty-five.
+            assert_eq!(bad, 600 - 86);
+            assert_eq!(some, rows.iter().map(|row| all[*row as usize]).collect::<Vec<i32>>());
+            assert_eq!(all[..6], [Event::NO_AMOUNT, 1_500, 1_500, 1_500, 1_500, Event::NO_AMOUNT]);
+        }
     }
 
     #[test]

@@ -10,21 +10,20 @@ use arrow_array::ArrayRef;
 use rayon::prelude::*;
 
 use super::classify::{self, BLANK, IRRELEVANT, Reading, RowConcepts, ValueId, ValueReader};
-use super::coded::Column;
-use super::column::{
-    self, AmountReader, BAD_DAY, DayReader, Days, KnownDictionary, NO_DAY, for_each_text, for_some_texts,
-};
+use super::coded::Keyed;
+use super::column::{self, AmountReader, BAD_DAY, DayReader, Days, KnownDictionary, NO_DAY, for_each_text};
 use super::counts::{Counts, Rule};
 use super::files::Batch;
 use super::layout::{self, Builds, Covers, DayColumn, FieldSystem, LayoutFile};
 use super::months::{SentRows, Slots, Tally};
 use super::opt_out_codes::{OptOutCodes, OptOutEntry};
+use super::people::{NOBODY, OPTED_OUT, PersonReader, UNKNOWN};
 use super::weekly::WeeklyReader;
 use crate::day::Day;
 use crate::event::Event;
 use crate::measure::plan::{Concept, Plan};
 use crate::model::library::Library;
-use crate::person::{Found, Spine, key_of};
+use crate::person::Spine;
 use crate::timeline::{Dealt, Row, Spill};
 
 /// What every reader of a run needs.
@@ -48,116 +47,6 @@ impl Context<'_> {
             i32::MAX => i32::MIN,
             days => self.slots.first_as_of().0 - days,
         }
-    }
-}
-
-/// A person's number, or one of the three below.
-pub const UNKNOWN: u32 = u32::MAX;
-pub const OPTED_OUT: u32 = u32::MAX - 1;
-pub const NOBODY: u32 = u32::MAX - 2;
-
-/// Reads a column of pseudonyms into numbers on the spine.
-#[derive(Default)]
-pub struct PersonReader {
-    last: Vec<u8>,
-    last_key: Option<u128>,
-    dictionary: KnownDictionary<u32>,
-    keys: Vec<Option<u128>>,
-    places: Vec<u32>,
-}
-
-fn number_of(found: Found) -> u32 {
-    match found {
-        Found::Person(person) => person,
-        Found::OptedOut => OPTED_OUT,
-        Found::Unknown => UNKNOWN,
-    }
-}
-
-impl PersonReader {
-    /// The person of each row.
-    ///
-    /// # Errors
-    /// A column of a type that holds no pseudonyms; damaged data.
-    pub fn read(&mut self, column: &Column, name: &str, spine: &Spine, out: &mut Vec<u32>) -> Result<()> {
-        out.clear();
-        if column.dictionary().is_none() {
-            self.keys.clear();
-            for_each_text(column.array()?, name, |text| self.add_key(text))?;
-            self.look_keys_up(spine, out);
-            return Ok(());
-        }
-        self.by_dictionary(column, name, spine, |places| column.keys(places), out)
-    }
-
-    /// The person of each of these rows, which are in order.
-    ///
-    /// # Errors
-    /// A column of a type that holds no pseudonyms; damaged data.
-    pub fn read_some(
-        &mut self,
-        column: &Column,
-        name: &str,
-        spine: &Spine,
-        rows: &[u32],
-        out: &mut Vec<u32>,
-    ) -> Result<()> {
-        out.clear();
-        if column.dictionary().is_none() {
-            self.keys.clear();
-            match column {
-                Column::Plain(plain) => for_each_text(&plain.some(rows)?, name, |text| self.add_key(text))?,
-                _ => for_some_texts(column.array()?, name, rows, |text| self.add_key(text))?,
-            }
-            self.look_keys_up(spine, out);
-            return Ok(());
-        }
-        self.by_dictionary(column, name, spine, |places| column.keys_of(rows, places), out)
-    }
-
-    fn by_dictionary(
-        &mut self,
-        column: &Column,
-        name: &str,
-        spine: &Spine,
-        read: impl FnOnce(&mut Vec<u32>) -> Result<()>,
-        out: &mut Vec<u32>,
-    ) -> Result<()> {
-        let (mut dictionary, mut places) = (std::mem::take(&mut self.dictionary), std::mem::take(&mut self.places));
-        read(&mut places)?;
-        let distinct = column.dictionary().expect("the column has one");
-        let find_all = |distinct: &ArrayRef, found: &mut Vec<u32>| self.find_all(distinct, name, spine, found);
-        let people = dictionary.learn(distinct, find_all)?;
-        out.extend(places.iter().map(|place| people.get(*place as usize).copied().unwrap_or(NOBODY)));
-        (self.dictionary, self.places) = (dictionary, places);
-        Ok(())
-    }
-
-    /// The person of each of these pseudonyms, which are all different. Keys come first and then the look-ups, so that
-    /// the processor waits for several of them at once.
-    fn find_all(&mut self, distinct: &ArrayRef, name: &str, spine: &Spine, out: &mut Vec<u32>) -> Result<()> {
-        self.keys.clear();
-        for_each_text(distinct, name, |text| {
-            let text = text.filter(|text| !text.trim_ascii().is_empty());
-            self.keys.push(text.map(key_of));
-        })?;
-        self.look_keys_up(spine, out);
-        Ok(())
-    }
-
-    fn look_keys_up(&self, spine: &Spine, out: &mut Vec<u32>) {
-        out.extend(self.keys.iter().map(|key| key.map_or(NOBODY, |key| number_of(spine.find(key)))));
-    }
-
-    /// Adds the key of a text, which is often that of the text before it.
-    fn add_key(&mut self, text: Option<&[u8]>) {
-        let text = text.unwrap_or_default();
-        if text != self.last {
-            self.last.clear();
-            self.last.extend_from_slice(text);
-            self.last_key = (!text.trim_ascii().is_empty()).then(|| key_of(text));
-        }
-        self.keys.push(self.last_key);
     }
 }
 
@@ -671,7 +560,7 @@ impl Thread {
         self.buffers.rows.clear();
         self.buffers.concepts.clear();
         let dropped = match dictionary_of_concepts(reader, batch) {
-            Some((column, name, of)) => self.choose_by_dictionary(reader, batch, column, name, of)?,
+            Some((keyed, name, of)) => self.choose_by_dictionary(reader, batch, keyed, name, of)?,
             None => self.choose_by_values(reader, batch)?,
         };
         self.counts.drop_rows(Rule::NotAskedFor, (batch.rows - self.buffers.rows.len()) as u64 - dropped);
@@ -684,15 +573,14 @@ impl Thread {
         &mut self,
         reader: &EventReader,
         batch: &Batch,
-        column: &Column,
+        keyed: Keyed,
         name: &str,
         of: usize,
     ) -> Result<u64> {
         let blank = self.concept_of_value(0, of, BLANK, reader);
-        let distinct = column.dictionary().expect("the column has one");
         let (mut by_place, mut places) = (std::mem::take(&mut self.by_place), std::mem::take(&mut self.buffers.places));
-        column.keys(&mut places)?;
-        let concepts = by_place.learn(distinct, |distinct, worked_out| {
+        keyed.keys(&mut places)?;
+        let concepts = by_place.learn(keyed.values(), |distinct, worked_out| {
             self.value_of_place.clear();
             for_each_text(distinct, name, |text| {
                 let value = self.fields[0].values.of(text);
@@ -792,7 +680,7 @@ impl Thread {
             return Ok(());
         };
         let name = &reader.shape.wanted[place].0;
-        match column.one_value() {
+        match column.keyed().and_then(Keyed::one_value) {
             Some(one) => senders.read(&one, name, values),
             None => senders.read_column(column, name, values),
         }
@@ -1067,13 +955,12 @@ fn is_sent_by_practices(reader: &EventReader) -> bool {
 
 /// The column that alone decides the concept of a row and comes as a dictionary, its name, and its field's place in the
 /// stream plan; `None` where more than that has to be looked at.
-fn dictionary_of_concepts<'b>(reader: &'b EventReader, batch: &'b Batch) -> Option<(&'b Column, &'b str, usize)> {
+fn dictionary_of_concepts<'b>(reader: &'b EventReader, batch: &'b Batch) -> Option<(Keyed<'b>, &'b str, usize)> {
     let [field] = &reader.shape.fields[..] else { return None };
     let ([column], Some(of), None) = (&field.columns[..], field.planned, &field.keep) else { return None };
     let name = reader.shape.wanted[*column].0.as_str();
-    let column = batch.columns[*column].as_ref()?;
-    let is_enough = reader.shape.duplicate_key.is_empty() && column.dictionary().is_some();
-    is_enough.then_some((column, name, of))
+    let keyed = batch.columns[*column].as_ref()?.keyed()?;
+    reader.shape.duplicate_key.is_empty().then_some((keyed, name, of))
 }
 
 /// Columns that decide the concept: field reader, buffer, and the field's place in the stream plan.

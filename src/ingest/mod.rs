@@ -23,6 +23,7 @@ pub mod months;
 pub mod opt_out_codes;
 pub mod parquet;
 pub mod parts;
+pub mod people;
 pub mod register;
 pub mod spells;
 mod weekly;

@@ -621,7 +621,7 @@ mod tests {
         write(&folder.path().join("x.parquet"), columns());
         let batches = batches_of(folder.path(), &wanted(&["code"]), 1).unwrap();
         let group = |batch: &Batch| (batch.first_row as usize - 1) / GROUP_ROWS;
-        let values = |batch: &Batch| batch.required(0).dictionary().unwrap().clone();
+        let values = |batch: &Batch| batch.required(0).keyed().unwrap().values().clone();
         assert!(batches.windows(2).any(|pair| group(&pair[0]) == group(&pair[1])));
         for pair in batches.windows(2) {
             let shared = Arc::ptr_eq(&values(&pair[0]), &values(&pair[1]));
@@ -681,7 +681,7 @@ mod tests {
             }
             assert_eq!(batch.array(4).unwrap().data_type(), &DataType::Int64);
         }
-        let values = |batch: &Batch| batch.required(0).dictionary().unwrap().clone();
+        let values = |batch: &Batch| batch.required(0).keyed().unwrap().values().clone();
         assert!(Arc::ptr_eq(&values(&batches[0]), &values(&batches[1])), "text made of bytes is shared as well");
     }
 

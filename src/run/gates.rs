@@ -243,10 +243,11 @@ impl Gatekeeper<'_> {
     fn rows_of_many(&self, source: &SourceQuality, input: &Input, counts: &Counts, judged: &mut Vec<Judged>) {
         let (name, rows) = (&source.source, source.rows);
         let copies = counts.of(Rule::Duplicate);
-        let (of_used, bad_amounts) = (share(copies, source.used + copies), share(source.bad_amounts, rows));
+        // Amounts are looked at of rows that are asked about.
+        let (of_used, bad_amounts) = (share(copies, source.used + copies), share(source.bad_amounts, source.asked));
         for (gate, figure, what) in [
             (Gate::DuplicatesShare, of_used, "are copies of another"),
-            (Gate::BadAmountsShare, bad_amounts, "have an amount that is not a number"),
+            (Gate::BadAmountsShare, bad_amounts, "that models ask about have an amount that is not a number"),
         ] {
             let limit = self.limit(gate, Some(input));
             if rows < self.prepared.settings.judged_from_rows(name) {
