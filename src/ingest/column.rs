@@ -739,23 +739,40 @@ mod tests {
 
     #[test]
     fn a_columns_pages_are_read_as_its_array_is() {
+        const FILLER: i32 = -62_091;
+        assert_eq!(Day::parse(b"1800-01-01").unwrap().0, FILLER);
         let start = Day::parse(b"2016-04-01").unwrap().0;
-        let day = |row: i32| (row % 11 != 3).then_some(if row % 400 < 30 { -62_091 } else { start + row / 9 });
-        let days: arrow_array::Date32Array = (0..3_000).map(day).collect();
-        let texts: StringArray = days.iter().map(|day| day.map(|day| Day(day).to_string())).collect();
-        let filler = DayColumn { column: "d".to_owned(), null: vec!["1800-01-01".to_owned()] };
-        assert_eq!(Day::parse(b"1800-01-01").unwrap().0, -62_091);
-        for array in [Arc::new(days) as ArrayRef, Arc::new(texts)] {
-            let (mut plain, mut coded) = (DayReader::new(&filler), DayReader::new(&filler));
-            let (mut expected, mut read, mut rows) = (Vec::new(), Days::default(), Vec::new());
-            plain.read(&array, "d", &mut expected).unwrap();
-            coded.read_runs(&column_of(&array, true), "d", &mut read).unwrap();
-            read.each_row(&mut rows);
-            assert_eq!(rows, expected);
-            assert!(coded.markers > 100 && coded.markers == plain.markers);
-            read.of_rows(&[0, 5, 2_999], &mut rows);
-            assert_eq!(rows, [0, 5, 2_999].map(|row| expected[row]));
+        let with_gaps = |row: i32| (row % 11 != 3).then_some(if row % 400 < 30 { FILLER } else { start + row / 9 });
+        let in_long_runs = |row: i32| Some(if row / 150 % 4 == 1 { FILLER } else { start + row / 150 });
+        for (is_in_runs, days) in [(false, (0..3_000).map(with_gaps).collect::<arrow_array::Date32Array>())]
+            .into_iter()
+            .chain([(true, (0..3_000).map(in_long_runs).collect())])
+        {
+            let texts: StringArray = days.iter().map(|day| day.map(|day| Day(day).to_string())).collect();
+            for array in [Arc::new(days.clone()) as ArrayRef, Arc::new(texts)] {
+                read_as_runs_and_row_by_row(&array, is_in_runs);
+            }
         }
+    }
+
+    fn read_as_runs_and_row_by_row(array: &ArrayRef, is_in_runs: bool) {
+        let filler = DayColumn { column: "d".to_owned(), null: vec!["1800-01-01".to_owned()] };
+        let (mut plain, mut coded) = (DayReader::new(&filler), DayReader::new(&filler));
+        let (mut expected, mut read, mut rows) = (Vec::new(), Days::default(), Vec::new());
+        plain.read(array, "d", &mut expected).unwrap();
+        coded.read_runs(&column_of(array, true), "d", &mut read).unwrap();
+        assert_eq!(read.is_each_rows(), !is_in_runs);
+        read.each_row(&mut rows);
+        assert_eq!(rows, expected);
+        assert!(coded.markers > 100 && coded.markers == plain.markers);
+        for step in [1, 7, 150, 149, 1_000] {
+            let some: Vec<u32> = (0..3_000).step_by(step).collect();
+            read.of_rows(&some, &mut rows);
+            assert_eq!(rows, some.iter().map(|row| expected[*row as usize]).collect::<Vec<i32>>());
+        }
+        let mut known = Vec::new();
+        read.each_known(None, |rows, day, known_on| known.extend(std::iter::repeat_n((day, known_on), rows as usize)));
+        assert_eq!(known, expected.iter().map(|day| (*day, *day)).collect::<Vec<_>>());
     }
 
     #[test]
