@@ -17,7 +17,21 @@ pub struct Strata {
     pub ranks: Vec<Option<NonZeroU32>>,
     /// Place among the model's bands.
     pub bands: Vec<Option<u8>>,
-    pub ranked: u32,
+    /// Those who have a score, in spine order.
+    pub scored: Vec<u32>,
+    /// How many people are in each of the model's bands.
+    pub in_bands: Vec<u64>,
+    /// Where few scores differ.
+    pub steps: Option<Steps>,
+}
+
+/// Scores of which few differ, as points are: each once, and whose is which.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// From the highest down.
+    pub linear_predictors: Vec<Nano>,
+    /// The place of each person's among them, in spine order; 0 for those without a score.
+    pub places: Vec<u16>,
 }
 
 /// Ranks and bands of one model's scores.
@@ -28,44 +42,115 @@ pub struct Strata {
 /// # Source
 /// Combined Predictive Model: bands are shares of the whole area's ranking, not of each practice's.
 pub fn strata(model: &Model, linear_predictors: &[Result<Nano, Reason>]) -> Strata {
-    let order = ranked(linear_predictors);
-    let mut strata = Strata {
-        ranks: vec![None; linear_predictors.len()],
-        bands: vec![None; linear_predictors.len()],
-        ranked: order.len() as u32,
+    let people = linear_predictors.len();
+    let scored = linear_predictors.iter().zip(0u32..).filter_map(|(lp, person)| Some((lp.ok()?.0, person)));
+    let scored: Vec<(i64, u32)> = scored.collect();
+    let ends = match &model.bands {
+        Bands::TopShare(shares) => share_ends(shares, scored.len() as u64),
+        _ => Vec::new(),
     };
-    for (&person, rank) in order.iter().zip(1..) {
-        let place = person as usize;
-        strata.ranks[place] = NonZeroU32::new(rank);
-        let band = match &model.bands {
-            Bands::None => continue,
-            Bands::TopShare(shares) => share_band(shares, u64::from(rank) - 1, order.len() as u64),
-            Bands::Threshold(_) => linear_predictors[place].ok().and_then(|lp| threshold_band(model, lp)),
-        };
-        strata.bands[place] = band.map(|band| band as u8);
+    let band = |above: u32, linear_predictor: Nano| match &model.bands {
+        Bands::None => None,
+        Bands::TopShare(_) => ends.iter().position(|end| u64::from(above) < *end),
+        Bands::Threshold(_) => threshold_band(model, linear_predictor),
+    };
+    placed(scored, people, model.bands.names().len(), band)
+}
+
+/// Ranks, and the bands that `band` says by how many people stand above and by the score.
+fn placed(scored: Vec<(i64, u32)>, people: usize, bands: usize, band: impl Fn(u32, Nano) -> Option<usize>) -> Strata {
+    let mut strata = Strata {
+        ranks: vec![None; people],
+        bands: vec![None; people],
+        scored: scored.iter().map(|(_, person)| *person).collect(),
+        in_bands: vec![0; bands],
+        steps: Steps::of(&scored, people),
+    };
+    let Strata { ranks, bands, in_bands, scored: in_spine_order, steps } = &mut strata;
+    let mut put = |person: u32, above: u32, linear_predictor: Nano| {
+        ranks[person as usize] = NonZeroU32::new(above + 1);
+        if let Some(band) = band(above, linear_predictor) {
+            bands[person as usize] = Some(band as u8);
+            in_bands[band] += 1;
+        }
+    };
+    match steps {
+        Some(steps) => {
+            let mut above = steps.above(in_spine_order);
+            for &person in &*in_spine_order {
+                let place = usize::from(steps.places[person as usize]);
+                put(person, above[place], steps.linear_predictors[place]);
+                above[place] += 1;
+            }
+        }
+        None => ranked(scored, people).into_iter().zip(0..).for_each(|((person, linear_predictor), above)| {
+            put(person, above, linear_predictor);
+        }),
     }
     strata
 }
 
-/// People with a score by linear predictor from the highest down, ties in their own order.
-fn ranked(linear_predictors: &[Result<Nano, Reason>]) -> Vec<u32> {
-    let scored = linear_predictors.iter().zip(0u32..).filter_map(|(lp, person)| Some((lp.ok()?.0, person)));
-    let scored: Vec<(i64, u32)> = scored.collect();
+impl Steps {
+    /// More than this are not few.
+    const MOST: usize = 1 << 12;
+
+    fn of(scored: &[(i64, u32)], people: usize) -> Option<Steps> {
+        // Numbered as they are met; a table that is only asked, never walked.
+        let mut known: hashbrown::HashMap<i64, u16> = hashbrown::HashMap::new();
+        let mut met: Vec<(i64, u16)> = Vec::new();
+        let mut places = vec![0; people];
+        for &(linear_predictor, person) in scored {
+            let place = *known.entry(linear_predictor).or_insert(met.len() as u16);
+            if usize::from(place) == met.len() {
+                met.push((linear_predictor, place));
+                if met.len() > Steps::MOST {
+                    return None;
+                }
+            }
+            places[person as usize] = place;
+        }
+        met.sort_unstable_by_key(|(linear_predictor, _)| std::cmp::Reverse(*linear_predictor));
+        let mut sorted = vec![0; met.len()];
+        for ((_, place), new) in met.iter().zip(0..) {
+            sorted[usize::from(*place)] = new;
+        }
+        for (_, person) in scored {
+            let place = &mut places[*person as usize];
+            *place = sorted[usize::from(*place)];
+        }
+        let linear_predictors = met.into_iter().map(|(linear_predictor, _)| Nano(linear_predictor)).collect();
+        Some(Steps { linear_predictors, places })
+    }
+
+    /// By step: how many people have a higher score.
+    fn above(&self, scored: &[u32]) -> Vec<u32> {
+        let mut people = vec![0; self.linear_predictors.len()];
+        scored.iter().for_each(|person| people[usize::from(self.places[*person as usize])] += 1);
+        let mut all = 0;
+        for above in &mut people {
+            all += std::mem::replace(above, all);
+        }
+        people
+    }
+}
+
+/// People with their scores from the highest down, ties in their own order.
+fn ranked(mut scored: Vec<(i64, u32)>, people: usize) -> Vec<(u32, Nano)> {
     let (lowest, highest) =
         scored.iter().fold((i64::MAX, i64::MIN), |(low, high), (lp, _)| (low.min(*lp), high.max(*lp)));
-    let people_bits = u32::BITS - (linear_predictors.len() as u32).leading_zeros();
+    let people_bits = u32::BITS - (people as u32).leading_zeros();
     let span_bits = if scored.is_empty() { 0 } else { u64::BITS - highest.abs_diff(lowest).leading_zeros() };
     if people_bits + span_bits > u64::BITS {
-        let mut scored = scored;
         scored.sort_unstable_by_key(|(lp, person)| (std::cmp::Reverse(*lp), *person));
-        return scored.into_iter().map(|(_, person)| person).collect();
+        return scored.into_iter().map(|(lp, person)| (person, Nano(lp))).collect();
     }
     // How far below the highest, and then the person, in one number each.
     let key = |(lp, person): (i64, u32)| highest.abs_diff(lp) << people_bits | u64::from(person);
     let keys = scored.into_iter().map(key).collect();
     let sorted = sorted_above(keys, people_bits, people_bits + span_bits);
     let person = (1u64 << people_bits) - 1;
-    sorted.into_iter().map(|key| (key & person) as u32).collect()
+    let taken_apart = |key: u64| ((key & person) as u32, Nano(highest.wrapping_sub_unsigned(key >> people_bits)));
+    sorted.into_iter().map(taken_apart).collect()
 }
 
 /// Numbers in order of their bits from the first to before the end; those that are alike there stay in their order.
@@ -90,9 +175,9 @@ fn sorted_above(mut numbers: Vec<u64>, first: u32, end: u32) -> Vec<u64> {
     numbers
 }
 
-/// The band of the person with `above` people ranked higher, of `all`; shares are in millionths.
-fn share_band(shares: &[(String, u32)], above: u64, all: u64) -> Option<usize> {
-    shares.iter().position(|(_, share)| above * 1_000_000 < u64::from(*share) * all)
+/// By share, in millionths of the people ranked: how many people stand above its end.
+fn share_ends(shares: &[(String, u32)], ranked: u64) -> Vec<u64> {
+    shares.iter().map(|(_, share)| (u64::from(*share) * ranked).div_ceil(1_000_000)).collect()
 }
 
 #[cfg(test)]
@@ -106,14 +191,29 @@ mod tests {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
         let ranges = [(0, 0), (-3, 3), (-5_000_000_000, 4_000_000_000), (0, 1 << 45), (i64::MIN, i64::MAX)];
         for (lowest, highest) in ranges {
-            for people in [0usize, 1, 2, 700, 3_000] {
+            for people in [0usize, 1, 2, 700, 9_000] {
                 let score = |_| (!rng.random_bool(0.2)).then(|| Nano(rng.random_range(lowest..=highest)));
                 let scores: Vec<Result<Nano, Reason>> =
                     (0..people).map(score).map(|lp| lp.ok_or(Reason::Age)).collect();
                 let mut expected: Vec<u32> =
                     (0..people as u32).filter(|&person| scores[person as usize].is_ok()).collect();
                 expected.sort_by_key(|&person| (std::cmp::Reverse(scores[person as usize].unwrap()), person));
-                assert_eq!(ranked(&scores), expected, "{people} people from {lowest} to {highest}");
+                let scored = (0..people as u32).filter_map(|person| Some((scores[person as usize].ok()?.0, person)));
+                let scored: Vec<(i64, u32)> = scored.collect();
+                let what = format!("{people} people from {lowest} to {highest}");
+                let in_order: Vec<(u32, Nano)> =
+                    expected.iter().map(|&person| (person, scores[person as usize].unwrap())).collect();
+                assert_eq!(ranked(scored.clone(), people), in_order, "{what}");
+                let strata = placed(scored.clone(), people, 0, |_, _| None);
+                let mut by_rank = strata.scored.clone();
+                by_rank.sort_by_key(|person| strata.ranks[*person as usize]);
+                assert_eq!(by_rank, expected, "{what}");
+                let Some(steps) = strata.steps else {
+                    assert!(scored.len() > Steps::MOST, "{what}");
+                    continue;
+                };
+                let of_steps = |person: u32| steps.linear_predictors[usize::from(steps.places[person as usize])].0;
+                assert!(scored.iter().all(|(score, person)| of_steps(*person) == *score), "{what}");
             }
         }
     }
@@ -128,7 +228,8 @@ mod tests {
     fn of_a_thousand_people_five_are_very_high_and_fifty_high_or_more() {
         let counts = |all: u64| {
             let mut counts = [0; 4];
-            (0..all).for_each(|above| counts[share_band(&shares(), above, all).unwrap()] += 1);
+            let ends = share_ends(&shares(), all);
+            (0..all).for_each(|above| counts[ends.iter().position(|end| above < *end).unwrap()] += 1);
             counts
         };
         assert_eq!(counts(1_000), [5, 45, 150, 800]);

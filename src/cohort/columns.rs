@@ -1,12 +1,14 @@
 //! The published columns: one row per registered person, as cohort rules and `scores.parquet` see them.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
 use polars::prelude::DataFrame;
+use rayon::prelude::*;
 
 use crate::ingest::register::Practices;
-use crate::model::{Kind, Model, Sex, Term};
+use crate::model::{Model, Sex, Term};
 use crate::number::Nano;
 use crate::person::{Spine, Standing, WordColumn};
 use crate::score::fidelity::{Availability, Grade};
@@ -29,7 +31,56 @@ pub enum Values {
 pub struct PublishedColumn<'a> {
     pub name: String,
     pub source: Arc<Source<'a>>,
+    /// Who has a value, and is asked for; `None` where the source says of everybody whether there is one.
+    pub present: Option<Arc<Present<'a>>>,
     values: Arc<OnceLock<Values>>,
+}
+
+/// Those of the published people who have a score, as all columns of a model hold them.
+pub struct Present<'a> {
+    strata: &'a Strata,
+    /// A bit a row, the lowest of a number first; `None` where everybody has one.
+    rows: Option<Vec<u64>>,
+}
+
+impl<'a> Present<'a> {
+    /// `people` are all who are published.
+    pub fn new(strata: &'a Strata, people: &[u32]) -> Present<'a> {
+        let rows = (strata.scored.len() < people.len()).then(|| {
+            let mut rows = Vec::new();
+            put_bits(people, |person| strata.ranks[*person as usize].is_some(), &mut rows);
+            rows
+        });
+        Present { strata, rows }
+    }
+
+    /// Who has a value in some rows of all these people, and a bit a row, of which the first begins a number; `None`
+    /// where everybody has one.
+    pub fn of_rows(&self, people: &[u32], rows: Range<usize>) -> (&'a [u32], Option<&[u64]>) {
+        assert!(rows.start.is_multiple_of(BITS) && !rows.is_empty(), "rows begin where a number of bits does");
+        let (first, last) = (people[rows.start], people[rows.end - 1]);
+        let start = self.strata.scored.partition_point(|person| *person < first);
+        let end = self.strata.scored.partition_point(|person| *person <= last);
+        let bits = self.rows.as_ref().map(|bits| &bits[rows.start / BITS..rows.end.div_ceil(BITS)]);
+        (&self.strata.scored[start..end], bits)
+    }
+
+    fn has(&self, person: u32) -> bool {
+        self.strata.ranks[person as usize].is_some()
+    }
+}
+
+const BITS: usize = u64::BITS as usize;
+
+/// A bit for each that there is something of, the lowest of a number first.
+pub fn put_bits<T>(all: &[T], is_some: impl Fn(&T) -> bool, bits: &mut Vec<u64>) {
+    let word = |some: &[T]| some.iter().zip(0..).fold(0, |word, (one, row)| word | u64::from(is_some(one)) << row);
+    let (whole, rest) = all.as_chunks::<64>();
+    bits.clear();
+    bits.extend(whole.iter().map(|some| word(some)));
+    if !rest.is_empty() {
+        bits.push(word(rest));
+    }
 }
 
 /// A column that is not published, such as one of a cohort's own.
@@ -44,13 +95,20 @@ pub enum Source<'a> {
     Text(Text<'a>),
     /// Texts in the order of the people.
     Ordered(Text<'a>),
-    /// Words of which there are few, and the place of each person's among them: [`WordColumn::MISSING`] for none.
-    Words(Vec<&'a str>, Fill<'a, u32>),
+    /// Things of which there are few, and the place of each person's among them: [`WordColumn::MISSING`] for none.
+    Few(Few<'a>, Fill<'a, u32>),
     Whole(Numbers<'a>),
     /// A whole number and the decimal that it stands for.
     Decimal(Numbers<'a>, Box<dyn Fn(i64) -> f64 + Send + Sync + 'a>),
     /// Laid out already.
     Made(Values),
+}
+
+/// Things of which there are few, each once.
+pub enum Few<'a> {
+    Words(Vec<&'a str>),
+    Whole(Vec<i64>),
+    Decimal(Vec<f64>),
 }
 
 /// The text of a person.
@@ -94,11 +152,14 @@ pub fn published_columns<'a>(
     let standings = scores.standings.iter().enumerate().filter(|(_, standing)| registered(standing));
     let people: Vec<u32> = standings.map(|(person, _)| person as u32).collect();
     let making = Making { spine, practices, scores, availability };
+    let present =
+        |(model, strata): (&Model, &'a Strata)| model.is_scored().then(|| Arc::new(Present::new(strata, &people)));
+    let presents: Vec<Option<Arc<Present>>> = models.par_iter().zip(strata).map(present).collect();
     let mut columns = making.about_people();
-    for (number, model) in models.iter().enumerate() {
-        match model.kind {
-            Kind::Facts => columns.extend(making.facts(number, model)),
-            _ => columns.extend(making.scores(number, model, &strata[number])),
+    for ((number, model), present) in models.iter().enumerate().zip(&presents) {
+        match present {
+            None => columns.extend(making.facts(number, model)),
+            Some(present) => columns.extend(making.scores(number, model, present)),
         }
     }
     Published { people, columns }
@@ -115,61 +176,87 @@ struct Making<'a> {
 
 impl<'a> PublishedColumn<'a> {
     pub fn new(name: &str, source: Source<'a>) -> PublishedColumn<'a> {
-        PublishedColumn { name: name.to_owned(), source: Arc::new(source), values: Arc::default() }
+        PublishedColumn { name: name.to_owned(), source: Arc::new(source), present: None, values: Arc::default() }
+    }
+
+    /// The column of those who are present alone.
+    pub fn of(self, present: &Arc<Present<'a>>) -> PublishedColumn<'a> {
+        PublishedColumn { present: Some(present.clone()), ..self }
     }
 
     /// A column whose values are there.
     pub fn given(name: impl Into<String>, values: Values) -> PublishedColumn<'a> {
-        PublishedColumn { name: name.into(), source: Arc::new(Source::Made(values)), values: Arc::default() }
+        let source = Arc::new(Source::Made(values));
+        PublishedColumn { name: name.into(), source, present: None, values: Arc::default() }
     }
 
     /// The values of these people, who are all that are published; laid out when they are first asked for.
     fn laid_out(&self, people: &[u32]) -> &Values {
         match &*self.source {
             Source::Made(values) => values,
-            source => self.values.get_or_init(|| source.values(people)),
+            _ => self.values.get_or_init(|| self.values_of(people)),
         }
     }
-}
 
-impl Source<'_> {
     /// The values of these people; of a column that is laid out already they are its rows.
-    fn values(&self, people: &[u32]) -> Values {
-        match self {
+    fn values_of(&self, people: &[u32]) -> Values {
+        match &*self.source {
             Source::Made(values) => values.picked(people),
             Source::Text(text) | Source::Ordered(text) => {
                 Values::Text(people.iter().map(|&p| text(p).map(str::to_owned)).collect())
             }
-            Source::Words(words, fill) => Values::Words(WordColumn::of_places(words, filled(fill, people))),
-            Source::Whole(numbers) => Values::Whole(numbers.known(people, |number| number)),
-            Source::Decimal(numbers, decimal) => Values::Decimal(numbers.known(people, decimal)),
+            Source::Few(few, fill) => few.values(self.filled(fill, people, WordColumn::MISSING)),
+            Source::Whole(numbers) => Values::Whole(self.known(numbers, people, |number| number)),
+            Source::Decimal(numbers, decimal) => Values::Decimal(self.known(numbers, people, decimal)),
         }
     }
-}
 
-impl Numbers<'_> {
-    fn known<T>(&self, people: &[u32], value: impl Fn(i64) -> T) -> Vec<Option<T>> {
-        match self {
+    fn known<T>(&self, numbers: &Numbers, people: &[u32], value: impl Fn(i64) -> T) -> Vec<Option<T>> {
+        match numbers {
             Numbers::Wide(fill) => {
-                filled(fill, people).into_iter().map(|number| (number != NO_NUMBER).then(|| value(number))).collect()
+                let known = |number: i64| (number != NO_NUMBER).then(|| value(number));
+                self.filled(fill, people, NO_NUMBER).into_iter().map(known).collect()
             }
             Numbers::Narrow(fill) => {
                 let known = |number: i32| (number != NO_NARROW).then(|| value(number.into()));
-                filled(fill, people).into_iter().map(known).collect()
+                self.filled(fill, people, NO_NARROW).into_iter().map(known).collect()
             }
+        }
+    }
+
+    /// What the column holds of these people, and `none` of those who are not present.
+    fn filled<T: Copy>(&self, fill: &Fill<T>, people: &[u32], none: T) -> Vec<T> {
+        let mut out = Vec::with_capacity(people.len());
+        let Some(present) = &self.present else {
+            fill(people, &mut out);
+            return out;
+        };
+        let some: Vec<u32> = people.iter().copied().filter(|&person| present.has(person)).collect();
+        fill(&some, &mut out);
+        let mut filled = out.into_iter();
+        let value = |&person: &u32| match present.has(person) {
+            true => filled.next().expect("there is something of everybody who is present"),
+            false => none,
+        };
+        people.iter().map(value).collect()
+    }
+}
+
+impl Few<'_> {
+    fn values(&self, places: Vec<u32>) -> Values {
+        fn at<T: Copy>(few: &[T], places: &[u32]) -> Vec<Option<T>> {
+            places.iter().map(|&place| few.get(place as usize).copied()).collect()
+        }
+        match self {
+            Few::Words(words) => Values::Words(WordColumn::of_places(words, places)),
+            Few::Whole(numbers) => Values::Whole(at(numbers, &places)),
+            Few::Decimal(numbers) => Values::Decimal(at(numbers, &places)),
         }
     }
 }
 
-/// What a column holds of these people.
-fn filled<T>(fill: &Fill<T>, people: &[u32]) -> Vec<T> {
-    let mut out = Vec::with_capacity(people.len());
-    fill(people, &mut out);
-    out
-}
-
 /// As many places as there are people; [`WordColumn::MISSING`] for none.
-pub(super) fn fill<'a, T: 'a>(value: impl Fn(u32) -> T + Send + Sync + 'a) -> Fill<'a, T> {
+pub(crate) fn fill<'a, T: 'a>(value: impl Fn(u32) -> T + Send + Sync + 'a) -> Fill<'a, T> {
     Box::new(move |people, out| out.extend(people.iter().map(|&person| value(person))))
 }
 
@@ -182,7 +269,7 @@ impl<'a> Making<'a> {
         place: impl Fn(u32) -> Option<u32> + Send + Sync + 'a,
     ) -> PublishedColumn<'a> {
         let place = move |person| place(person).unwrap_or(WordColumn::MISSING);
-        PublishedColumn::new(name, Source::Words(words, fill(place)))
+        PublishedColumn::new(name, Source::Few(Few::Words(words), fill(place)))
     }
 
     /// [`NO_NARROW`] where there is none.
@@ -256,42 +343,53 @@ impl<'a> Making<'a> {
         terms.map(column).collect()
     }
 
-    fn scores(self, number: usize, model: &'a Model, strata: &'a Strata) -> Vec<PublishedColumn<'a>> {
-        let of = &self.scores.models[number];
-        let lp = move |person: u32| of.linear_predictors[person as usize].map_or(NO_NUMBER, |lp| lp.0);
+    fn scores(self, number: usize, model: &'a Model, present: &Arc<Present<'a>>) -> Vec<PublishedColumn<'a>> {
+        let (of, strata) = (&self.scores.models[number], present.strata);
         let name = |suffix: &str| format!("{}{suffix}", model.id);
-        // Whoever has a score has a rank.
-        let rank = move |person: u32| strata.ranks[person as usize];
-        let practices = 0..self.spine.practices.len() as u32;
-        let unavailable: Vec<i32> =
-            practices.map(|practice| self.availability.unavailable(number, practice).into()).collect();
-        let grade = |unavailable: &i32| Grade::of(*unavailable as usize, model.terms.len()) as u32;
-        let grade_of: Vec<u32> = unavailable.iter().map(grade).collect();
-        let practice = move |person: u32| Some(self.practice_number(person)? as usize);
-        let published = move |lp| published(model, Nano(lp));
+        let [score, linear_predictor] = self.score_and_linear_predictor(number, model, strata);
         let mut columns = vec![
-            PublishedColumn::new(&name(""), Source::Decimal(Numbers::Wide(fill(lp)), Box::new(published))),
-            PublishedColumn::new(&name("_linear_predictor"), Source::Whole(Numbers::Wide(fill(lp)))),
-            self.whole(&name("_rank"), move |person| rank(person).map_or(NO_NARROW, |rank| rank.get() as i32)),
+            PublishedColumn::new(&name(""), score),
+            PublishedColumn::new(&name("_linear_predictor"), linear_predictor),
+            self.whole(&name("_rank"), move |person| {
+                strata.ranks[person as usize].map_or(NO_NARROW, |rank| rank.get() as i32)
+            }),
         ];
         if !model.bands.names().is_empty() {
             columns.push(self.words(&name("_band"), model.bands.names(), move |person| {
                 strata.bands[person as usize].map(u32::from)
             }));
         }
+        let practices = 0..self.spine.practices.len() as u32;
+        let unavailable: Vec<u32> =
+            practices.map(|practice| self.availability.unavailable(number, practice).into()).collect();
+        let grade = |unavailable: &u32| Grade::of(*unavailable as usize, model.terms.len()) as u32;
+        let grade_of: Vec<u32> = unavailable.iter().map(grade).collect();
+        let practice = move |person: u32| Some(self.practice_number(person)? as usize);
         let grades = Grade::ALL.map(Grade::name).to_vec();
-        columns.push(self.words(&name("_fidelity"), grades, move |person| {
-            rank(person)?;
-            Some(grade_of[practice(person)?])
-        }));
-        columns.push(self.whole(&name("_terms_observed"), move |person| {
-            rank(person).map_or(NO_NARROW, |_| of.observed[person as usize].into())
-        }));
-        columns.push(self.whole(&name("_terms_unavailable"), move |person| {
-            let of = rank(person).and_then(|_| Some(unavailable[practice(person)?]));
-            of.unwrap_or(NO_NARROW)
-        }));
-        columns
+        columns.push(self.words(&name("_fidelity"), grades, move |person| Some(grade_of[practice(person)?])));
+        let terms = || Few::Whole((0..=model.terms.len() as i64).collect());
+        let observed = fill(move |person| of.observed[person as usize].into());
+        columns.push(PublishedColumn::new(&name("_terms_observed"), Source::Few(terms(), observed)));
+        let unavailable = fill(move |person| practice(person).map_or(WordColumn::MISSING, |of| unavailable[of]));
+        columns.push(PublishedColumn::new(&name("_terms_unavailable"), Source::Few(terms(), unavailable)));
+        columns.into_iter().map(|column| column.of(present)).collect()
+    }
+
+    fn score_and_linear_predictor(self, number: usize, model: &'a Model, strata: &'a Strata) -> [Source<'a>; 2] {
+        let published = move |lp| published(model, lp);
+        if let Some(steps) = &strata.steps {
+            let place = move |person| steps.places[person as usize].into();
+            let scores = steps.linear_predictors.iter().copied().map(published).collect();
+            let linear_predictors = steps.linear_predictors.iter().map(|lp| lp.0).collect();
+            return [
+                Source::Few(Few::Decimal(scores), fill(place)),
+                Source::Few(Few::Whole(linear_predictors), fill(place)),
+            ];
+        }
+        let of = &self.scores.models[number];
+        let lp = move |person: u32| of.linear_predictors[person as usize].map_or(NO_NUMBER, |lp| lp.0);
+        let decimal = Box::new(move |lp| published(Nano(lp)));
+        [Source::Decimal(Numbers::Wide(fill(lp)), decimal), Source::Whole(Numbers::Wide(fill(lp)))]
     }
 }
 
@@ -347,11 +445,11 @@ impl<'a> Published<'a> {
         let column = self.named(name)?;
         Some(match &*column.source {
             Source::Made(values) => values.picked(rows),
-            source => source.values(&rows.iter().map(|&row| self.people[row as usize]).collect::<Vec<u32>>()),
+            _ => column.values_of(&rows.iter().map(|&row| self.people[row as usize]).collect::<Vec<u32>>()),
         })
     }
 
-    fn named(&self, name: &str) -> Option<&PublishedColumn<'a>> {
+    pub fn named(&self, name: &str) -> Option<&PublishedColumn<'a>> {
         self.columns.iter().find(|column| column.name == name)
     }
 }

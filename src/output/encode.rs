@@ -17,6 +17,8 @@ use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
+use crate::cohort::columns::put_bits;
+
 /// What a column holds: a value, or what stands for none.
 pub trait Held: Copy + PartialEq {
     const NONE: Self;
@@ -64,6 +66,14 @@ impl Dictionary {
         self.next()
     }
 
+    pub fn of_numbers(numbers: impl IntoIterator<Item = [u8; 8]>) -> Dictionary {
+        let mut dictionary = Dictionary::default();
+        for number in numbers {
+            dictionary.push_number(number);
+        }
+        dictionary
+    }
+
     pub fn push_number(&mut self, number: [u8; 8]) -> u32 {
         self.bytes.extend_from_slice(&number);
         self.next()
@@ -79,6 +89,42 @@ impl Dictionary {
 pub fn push_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
     bytes.extend_from_slice(text.as_bytes());
+}
+
+/// The rows of a column chunk, and which of them have a value.
+#[derive(Clone, Copy)]
+pub struct Rows<'b> {
+    count: usize,
+    /// A bit a row; `None` where all have a value.
+    some: Option<&'b [u64]>,
+}
+
+impl<'b> Rows<'b> {
+    pub fn new(count: usize, some: Option<&'b [u64]>) -> Rows<'b> {
+        Rows { count, some }
+    }
+
+    pub fn all(count: usize) -> Rows<'b> {
+        Rows { count, some: None }
+    }
+
+    /// The rows of these values, of which those that are none are taken out.
+    pub fn of<T: Held>(values: &mut Vec<T>, bits: &'b mut Vec<u64>) -> Rows<'b> {
+        let count = values.len();
+        if !values.contains(&T::NONE) {
+            return Rows::all(count);
+        }
+        put_bits(values, |value| *value != T::NONE, bits);
+        let mut known = 0;
+        // Every value is written, and kept by going on from it: whether one is missing cannot be foreseen.
+        for place in 0..count {
+            let value = values[place];
+            values[known] = value;
+            known += usize::from(value != T::NONE);
+        }
+        values.truncate(known);
+        Rows { count, some: Some(bits) }
+    }
 }
 
 /// A column chunk as it stands in a file.
@@ -105,9 +151,9 @@ pub struct Encoder {
     packed: Vec<u8>,
     packed_dictionary: Vec<u8>,
     dictionary: Dictionary,
-    known: Vec<u32>,
-    known_numbers: Vec<i64>,
     places: Vec<u32>,
+    has_text: Vec<u32>,
+    bits: Vec<u64>,
     shared: Vec<i32>,
     rest: Vec<i32>,
     seen: Box<Seen>,
@@ -115,7 +161,7 @@ pub struct Encoder {
 }
 
 /// By distance from the lowest number: whether it was seen, and then its place in the dictionary; the last one stands
-/// for what lies further away, and for no number.
+/// for what lies further away.
 type Seen = [u32; CLOSE as usize + 1];
 
 /// The places of numbers that were met; a table that is only asked, never walked.
@@ -162,9 +208,9 @@ impl Encoder {
             packed: Vec::new(),
             packed_dictionary: Vec::new(),
             dictionary: Dictionary::default(),
-            known: Vec::new(),
-            known_numbers: Vec::new(),
             places: Vec::new(),
+            has_text: Vec::new(),
+            bits: Vec::new(),
             shared: Vec::new(),
             rest: Vec::new(),
             seen: Box::new([0; CLOSE as usize + 1]),
@@ -172,9 +218,15 @@ impl Encoder {
         }
     }
 
-    /// A chunk of places in a dictionary, which is in Parquet's plain form; [`MISSING`] for no value.
-    pub fn places(&mut self, column: &ColumnDescPtr, places: &[u32], dictionary: &Dictionary) -> Result<Chunk> {
-        let page = self.page(column, places, Encoding::RLE_DICTIONARY);
+    /// A chunk of places in a dictionary, which is in Parquet's plain form; one a row that has a value.
+    pub fn places(
+        &mut self,
+        column: &ColumnDescPtr,
+        rows: Rows,
+        places: &[u32],
+        dictionary: &Dictionary,
+    ) -> Result<Chunk> {
+        let page = self.page(column, rows, Encoding::RLE_DICTIONARY);
         self.packed_places(column, page, places, dictionary)
     }
 
@@ -184,7 +236,7 @@ impl Encoder {
         column: &ColumnDescPtr,
         texts: impl Iterator<Item = Option<&'t str>> + Clone,
     ) -> Result<Chunk> {
-        let mut page = self.page_of_some(column, texts.clone().map(|text| text.is_some()));
+        let mut page = self.page_of_texts(column, texts.clone(), Encoding::PLAIN);
         texts.flatten().for_each(|text| push_text(&mut page.bytes, text));
         self.write(column, None, page, None)
     }
@@ -196,8 +248,7 @@ impl Encoder {
         column: &ColumnDescPtr,
         texts: impl Iterator<Item = Option<&'t str>> + Clone,
     ) -> Result<Chunk> {
-        let mut page = self.page_of_some(column, texts.clone().map(|text| text.is_some()));
-        page.encoding = Encoding::DELTA_BYTE_ARRAY;
+        let mut page = self.page_of_texts(column, texts.clone(), Encoding::DELTA_BYTE_ARRAY);
         let Encoder { shared, rest, .. } = self;
         shared.clear();
         rest.clear();
@@ -217,35 +268,29 @@ impl Encoder {
     }
 
     /// A chunk of decimals, each as it is.
-    pub fn floats(
-        &mut self,
-        column: &ColumnDescPtr,
-        numbers: impl Iterator<Item = Option<f64>> + Clone,
-    ) -> Result<Chunk> {
-        let mut page = self.page_of_some(column, numbers.clone().map(|number| number.is_some()));
-        page.bytes.extend(numbers.flatten().flat_map(f64::to_le_bytes));
+    pub fn floats(&mut self, column: &ColumnDescPtr, rows: Rows, numbers: impl Iterator<Item = f64>) -> Result<Chunk> {
+        let mut page = self.page(column, rows, Encoding::PLAIN);
+        page.bytes.extend(numbers.flat_map(f64::to_le_bytes));
         self.write(column, None, page, None)
     }
 
-    /// A chunk of decimals that are made of whole numbers: a dictionary where they are few, in the order in which they
-    /// come.
+    /// A chunk of decimals that are made of whole numbers, one a row that has a value: a dictionary where they are few,
+    /// in the order in which they come.
     pub fn decimals<N: Held + Into<i64>>(
         &mut self,
         column: &ColumnDescPtr,
+        rows: Rows,
         numbers: &[N],
         decimal: &dyn Fn(i64) -> f64,
     ) -> Result<Chunk> {
-        let mut page = self.page(column, numbers, Encoding::RLE_DICTIONARY);
-        if self.few(numbers, decimal) {
-            let (places, dictionary) = (std::mem::take(&mut self.places), std::mem::take(&mut self.dictionary));
-            let chunk = self.packed_places(column, page, &places, &dictionary);
-            (self.places, self.dictionary) = (places, dictionary);
-            return chunk;
+        if !self.few(numbers, decimal) {
+            return self.floats(column, rows, numbers.iter().map(|&number| decimal(number.into())));
         }
-        page.encoding = Encoding::PLAIN;
-        let known = numbers.iter().filter(|number| **number != N::NONE);
-        page.bytes.extend(known.flat_map(|&number| decimal(number.into()).to_le_bytes()));
-        self.write(column, None, page, None)
+        let page = self.page(column, rows, Encoding::RLE_DICTIONARY);
+        let (places, dictionary) = (std::mem::take(&mut self.places), std::mem::take(&mut self.dictionary));
+        let chunk = self.packed_places(column, page, &places, &dictionary);
+        (self.places, self.dictionary) = (places, dictionary);
+        chunk
     }
 
     /// Fills places and dictionary; whether the decimals are few enough for one.
@@ -256,7 +301,7 @@ impl Encoder {
         met.clear();
         let mut last = (N::NONE, MISSING);
         for &number in numbers {
-            if number != last.0 && number != N::NONE {
+            if number != last.0 {
                 let place = *met.entry(number.into() as u64).or_insert(dictionary.entries);
                 if place == dictionary.entries {
                     dictionary.push_number(decimal(number.into()).to_le_bytes());
@@ -266,36 +311,28 @@ impl Encoder {
                 }
                 last = (number, place);
             }
-            places.push(if number == N::NONE { MISSING } else { last.1 });
+            places.push(last.1);
         }
         true
     }
 
-    /// A chunk of whole numbers: a dictionary in order where they lie close together, else differences.
-    pub fn whole<N: Held + Into<i64>>(&mut self, column: &ColumnDescPtr, numbers: &[N]) -> Result<Chunk> {
-        let mut page = self.page(column, numbers, Encoding::RLE_DICTIONARY);
+    /// A chunk of whole numbers, one a row that has a value: a dictionary in order where they lie close together, else
+    /// differences.
+    pub fn whole<N: Held + Into<i64>>(&mut self, column: &ColumnDescPtr, rows: Rows, numbers: &[N]) -> Result<Chunk> {
+        let mut page = self.page(column, rows, Encoding::RLE_DICTIONARY);
         // Most columns are counts and flags, for which nobody has to look for the lowest first.
-        if mark(&mut self.seen, numbers, 0, page.nulls) {
+        if mark(&mut self.seen, numbers, 0) {
             return self.close(column, page, numbers, 0);
         }
-        let known = numbers.iter().filter(|number| **number != N::NONE).map(|&number| number.into());
+        let known = numbers.iter().map(|&number| number.into());
         let (lowest, highest) = known.fold((i64::MAX, i64::MIN), |(low, high), n: i64| (low.min(n), high.max(n)));
         let is_close = highest.checked_sub(lowest).is_some_and(|span| (0..CLOSE).contains(&span));
-        if is_close && mark(&mut self.seen, numbers, lowest, page.nulls) {
+        if is_close && mark(&mut self.seen, numbers, lowest) {
             return self.close(column, page, numbers, lowest);
         }
         page.encoding = Encoding::DELTA_BINARY_PACKED;
-        match page.nulls {
-            0 => push_differences(&mut page.bytes, numbers),
-            _ => {
-                let known = numbers.iter().filter(|number| **number != N::NONE).map(|&number| number.into());
-                self.known_numbers.clear();
-                self.known_numbers.extend(known);
-                push_differences(&mut page.bytes, &self.known_numbers);
-            }
-        }
-        let bounds = (lowest <= highest).then_some((lowest, highest));
-        self.write(column, None, page, bounds)
+        push_differences(&mut page.bytes, numbers);
+        self.write(column, None, page, (lowest <= highest).then_some((lowest, highest)))
     }
 
     /// A chunk of numbers that were marked as close to the lowest.
@@ -309,9 +346,7 @@ impl Encoder {
         let (mut places, mut dictionary) = (std::mem::take(&mut self.places), std::mem::take(&mut self.dictionary));
         places.clear();
         dictionary.clear();
-        let (elsewhere, close) = self.seen.split_last_mut().expect("it is not empty");
-        *elsewhere = MISSING;
-        for (seen, number) in close.iter_mut().zip(lowest..).filter(|(seen, _)| **seen != 0) {
+        for (seen, number) in self.seen.iter_mut().zip(lowest..).filter(|(seen, _)| **seen != 0) {
             *seen = dictionary.push_number(number.to_le_bytes());
         }
         let seen = &*self.seen;
@@ -322,20 +357,25 @@ impl Encoder {
     }
 
     /// A page that begins with which rows have a value.
-    fn page<T: Held>(&mut self, column: &ColumnDescPtr, values: &[T], encoding: Encoding) -> DataPage {
+    fn page(&mut self, column: &ColumnDescPtr, rows: Rows, encoding: Encoding) -> DataPage {
         let mut bytes = std::mem::take(&mut self.page);
         bytes.clear();
-        let nulls = push_levels(&mut bytes, column, values);
-        DataPage { bytes, encoding, rows: values.len(), nulls }
+        let values = push_levels(&mut bytes, column, rows);
+        DataPage { bytes, encoding, rows: rows.count, nulls: rows.count - values }
     }
 
-    /// The same for values that say themselves whether they are some.
-    fn page_of_some(&mut self, column: &ColumnDescPtr, has_value: impl Iterator<Item = bool>) -> DataPage {
-        let mut places = std::mem::take(&mut self.places);
-        places.clear();
-        places.extend(has_value.map(|is_some| if is_some { 0 } else { MISSING }));
-        let page = self.page(column, &places, Encoding::PLAIN);
-        self.places = places;
+    /// The same for texts, which say themselves whether they are some.
+    fn page_of_texts<'t>(
+        &mut self,
+        column: &ColumnDescPtr,
+        texts: impl Iterator<Item = Option<&'t str>>,
+        encoding: Encoding,
+    ) -> DataPage {
+        let (mut has_text, mut bits) = (std::mem::take(&mut self.has_text), std::mem::take(&mut self.bits));
+        has_text.clear();
+        has_text.extend(texts.map(|text| text.map_or(MISSING, |_| 0)));
+        let page = self.page(column, Rows::of(&mut has_text, &mut bits), encoding);
+        (self.has_text, self.bits) = (has_text, bits);
         page
     }
 
@@ -346,13 +386,11 @@ impl Encoder {
         places: &[u32],
         dictionary: &Dictionary,
     ) -> Result<Chunk> {
+        assert_eq!(places.len(), page.rows - page.nulls, "a place stands for each value");
         let width = bits_of(u64::from(dictionary.entries.saturating_sub(1))).max(1);
         page.bytes.push(width as u8);
-        push_run_header(&mut page.bytes, places.len() - page.nulls);
-        match page.nulls {
-            0 => push_packed(&mut page.bytes, width, places),
-            _ => push_packed(&mut page.bytes, width, without_missing(places, &mut self.known)),
-        }
+        push_run_header(&mut page.bytes, places.len());
+        push_packed(&mut page.bytes, width, places);
         self.write(column, Some(dictionary), page, None)
     }
 
@@ -451,17 +489,14 @@ impl Encoder {
 /// Room for the headers of a chunk's pages.
 const HEADERS: usize = 1 << 8;
 
-/// Marks the numbers that lie close above the lowest; whether all of them do, but for `nulls` that are none.
-fn mark<N: Held + Into<i64>>(seen: &mut Seen, numbers: &[N], lowest: i64, nulls: usize) -> bool {
+/// Marks the numbers that lie close above the lowest; whether all of them do.
+fn mark<N: Held + Into<i64>>(seen: &mut Seen, numbers: &[N], lowest: i64) -> bool {
     seen.fill(0);
-    let mut elsewhere = 0;
     for some in numbers.chunks(NUMBERS_AT_ONCE) {
         for &number in some {
-            let distance = distance(number, lowest);
-            seen[distance] = 1;
-            elsewhere += usize::from(distance == CLOSE as usize);
+            seen[distance(number, lowest)] = 1;
         }
-        if elsewhere > nulls {
+        if seen[CLOSE as usize] != 0 {
             return false;
         }
     }
@@ -470,7 +505,7 @@ fn mark<N: Held + Into<i64>>(seen: &mut Seen, numbers: &[N], lowest: i64, nulls:
 
 const NUMBERS_AT_ONCE: usize = 1 << 12;
 
-/// How far a number lies above the lowest, as far as that matters; what stands for none lies beyond every other.
+/// How far a number lies above the lowest, as far as that matters.
 #[inline]
 fn distance<N: Into<i64>>(number: N, lowest: i64) -> usize {
     (number.into().wrapping_sub(lowest) as u64).min(CLOSE as u64) as usize
@@ -492,34 +527,30 @@ struct DataPage {
 /// Whole numbers within so many of each other become a dictionary.
 const CLOSE: i64 = 1 << 12;
 
-/// The start of a page, which says which rows have a value; how many have none.
-fn push_levels<T: Held>(page: &mut Vec<u8>, column: &ColumnDescPtr, values: &[T]) -> usize {
+/// The start of a page, which says which rows have a value; how many have one.
+fn push_levels(page: &mut Vec<u8>, column: &ColumnDescPtr, rows: Rows) -> usize {
     if column.max_def_level() == 0 {
-        assert!(!values.contains(&T::NONE), "a column that may not be missing has all its values");
-        return 0;
+        assert!(rows.some.is_none(), "a column that may not be missing has all its values");
+        return rows.count;
     }
     let start = page.len();
     page.extend_from_slice(&[0; LENGTH]);
-    push_run_header(page, values.len());
-    let bits = page.len();
-    let mut known = 0;
-    let mut push = |some: &[T]| {
-        let word = some.iter().zip(0..).fold(0, |word, (value, row)| word | u64::from(*value != T::NONE) << row);
-        known += word.count_ones() as usize;
-        page.extend_from_slice(&word.to_le_bytes());
-    };
-    let (whole, rest) = values.as_chunks::<64>();
-    whole.iter().for_each(|some| push(some));
-    push(rest);
-    page.truncate(bits + values.len().div_ceil(8));
-    if known == 0 || known == values.len() {
-        page.truncate(start + LENGTH);
-        push_varint(page, (values.len() as u64) << 1);
-        page.push(u8::from(known == values.len()));
+    let known = rows.some.map_or(rows.count, |bits| bits.iter().map(|bits| bits.count_ones() as usize).sum());
+    match rows.some {
+        Some(bits) if known > 0 => {
+            push_run_header(page, rows.count);
+            let end = page.len() + rows.count.div_ceil(8);
+            page.extend(bits.iter().flat_map(|bits| bits.to_le_bytes()));
+            page.truncate(end);
+        }
+        _ => {
+            push_varint(page, (rows.count as u64) << 1);
+            page.push(u8::from(known == rows.count));
+        }
     }
     let length = (page.len() - start - LENGTH) as u32;
     page[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
-    values.len() - known
+    known
 }
 
 /// Bytes of the length that stands before levels.
@@ -531,19 +562,6 @@ fn shared_start(one: &str, other: &str) -> usize {
         return one.len();
     }
     one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count()
-}
-
-/// The places that are some, put together in `known`.
-fn without_missing<'k>(places: &[u32], known: &'k mut Vec<u32>) -> &'k [u32] {
-    known.clear();
-    known.resize(places.len(), 0);
-    let mut length = 0;
-    // Every place is written, and kept by going on from it: whether one is missing cannot be foreseen.
-    for &place in places {
-        known[length] = place;
-        length += usize::from(place != MISSING);
-    }
-    &known[..length]
 }
 
 /// Packs numbers of one width of bits, the lowest bit first, and zeros up to a multiple of eight numbers.
@@ -741,24 +759,28 @@ mod tests {
         let (whole, decimal) = (writer(DataType::Int64), writer(DataType::Float64));
         let close: Vec<i32> = (0..5_000).map(|row| if row % 3 == 0 { i32::MIN } else { row % 700 }).collect();
         let wide: Vec<i64> = (0..5_000).map(|row| row << 40).collect();
-        encoder.whole(&whole.schema_descr().column(0), &close).unwrap();
-        encoder.whole(&whole.schema_descr().column(0), &wide).unwrap();
-        encoder.decimals(&decimal.schema_descr().column(0), &close, &|number| number as f64).unwrap();
+        encoder.whole(&whole.schema_descr().column(0), Rows::all(5_000), &close).unwrap();
+        encoder.whole(&whole.schema_descr().column(0), Rows::all(5_000), &wide).unwrap();
+        let number = |number| number as f64;
+        encoder.decimals(&decimal.schema_descr().column(0), Rows::all(5_000), &close, &number).unwrap();
         encoder
     }
 
     fn whole(numbers: &[Option<i64>]) {
         let read =
             |batch: RecordBatch| -> Vec<Option<i64>> { batch.column(0).as_primitive::<Int64Type>().iter().collect() };
-        let wide: Vec<i64> = numbers.iter().map(|n| n.unwrap_or(i64::NONE)).collect();
-        let batch = read_back(DataType::Int64, |encoder, column| encoder.whole(column, &wide));
+        let mut bits = Vec::new();
+        let mut wide: Vec<i64> = numbers.iter().map(|n| n.unwrap_or(i64::NONE)).collect();
+        let rows = Rows::of(&mut wide, &mut bits);
+        let batch = read_back(DataType::Int64, |encoder, column| encoder.whole(column, rows, &wide));
         assert_eq!(read(batch), numbers);
-        let Ok(narrow) =
+        let Ok(mut narrow) =
             numbers.iter().map(|n| n.map_or(Ok(i32::NONE), i32::try_from)).collect::<Result<Vec<i32>, _>>()
         else {
             return;
         };
-        let batch = read_back(DataType::Int64, |encoder, column| encoder.whole(column, &narrow));
+        let rows = Rows::of(&mut narrow, &mut bits);
+        let batch = read_back(DataType::Int64, |encoder, column| encoder.whole(column, rows, &narrow));
         assert_eq!(read(batch), numbers);
     }
 
@@ -768,7 +790,9 @@ mod tests {
             let numbers: Vec<i64> =
                 (0..20_000).map(|row| if row % 7 == 3 { i64::NONE } else { row * 31 % distinct - 50 }).collect();
             let half = |number: i64| number as f64 / 2.0;
-            let batch = read_back(DataType::Float64, |encoder, column| encoder.decimals(column, &numbers, &half));
+            let (mut known, mut bits) = (numbers.clone(), Vec::new());
+            let rows = Rows::of(&mut known, &mut bits);
+            let batch = read_back(DataType::Float64, |encoder, column| encoder.decimals(column, rows, &known, &half));
             let read: Vec<Option<f64>> = batch.column(0).as_primitive::<Float64Type>().iter().collect();
             let expected: Vec<Option<f64>> =
                 numbers.iter().map(|&number| (number != i64::NONE).then(|| half(number))).collect();
@@ -799,7 +823,9 @@ mod tests {
             let dictionary = Dictionary::of_texts(texts.iter().map(String::as_str));
             let places: Vec<u32> =
                 (0..9_999u32).map(|row| if row % 5 == 3 { MISSING } else { row * 7 % words as u32 }).collect();
-            let batch = read_back(DataType::Utf8, |encoder, column| encoder.places(column, &places, &dictionary));
+            let (mut known, mut bits) = (places.clone(), Vec::new());
+            let rows = Rows::of(&mut known, &mut bits);
+            let batch = read_back(DataType::Utf8, |encoder, column| encoder.places(column, rows, &known, &dictionary));
             let read = batch.column(0).as_string::<i32>();
             for (row, place) in places.into_iter().enumerate() {
                 assert_eq!(read.is_null(row), place == MISSING);
@@ -815,7 +841,7 @@ mod tests {
         let dictionary = Dictionary::of_texts(["a", "b", "c"]);
         let places: Vec<u32> = (0..100).map(|row| row % 3).collect();
         let field = Field::new("x", DataType::Utf8, false);
-        let batch = read_back_as(field, |encoder, column| encoder.places(column, &places, &dictionary));
+        let batch = read_back_as(field, |encoder, column| encoder.places(column, Rows::all(100), &places, &dictionary));
         let read = batch.column(0).as_string::<i32>();
         assert_eq!((read.value(0), read.value(1), read.value(98)), ("a", "b", "c"));
     }

@@ -14,8 +14,8 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use rayon::prelude::*;
 
 use super::OutputFile;
-use super::encode::{Chunk, Dictionary, Encoder, MISSING, Met};
-use crate::cohort::columns::{Fill, NO_NUMBER, Numbers, Published, PublishedColumn, Source, Values};
+use super::encode::{Chunk, Dictionary, Encoder, Held, MISSING, Met, Rows};
+use crate::cohort::columns::{Few, Fill, NO_NUMBER, Numbers, Present, Published, PublishedColumn, Source, Values};
 use crate::model::Model;
 use crate::person::Spine;
 use crate::score::people::{REASONS, Reason, Scores};
@@ -39,6 +39,7 @@ struct Desk {
     places: Vec<u32>,
     narrow: Vec<i32>,
     wide: Vec<i64>,
+    bits: Vec<u64>,
     dictionary: Dictionary,
     met: Met,
 }
@@ -65,10 +66,14 @@ impl Desks {
 pub fn scores(published: &Published, models: &[Model], scores: &Scores, desks: &Desks) -> Result<OutputFile> {
     let mut columns: Vec<Lazy> = published.columns.iter().map(|column| lazy(column, &published.people)).collect();
     for (number, model) in models.iter().enumerate().filter(|(_, model)| model.is_scored()) {
+        let of = &scores.models[number];
+        let present = published.named(&model.id).and_then(|score| score.present.as_ref());
+        let present = present.expect("a score is a column of those who have it");
         let write = move |rows: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| {
-            let keys = published.people[rows].iter().map(|&person| reasons_key(scores, number, person));
+            let (people, rows) = present_of(present, &published.people, rows);
+            let keys = people.iter().map(|&person| of.reasons[person as usize]);
             let push = |key, dictionary: &mut Dictionary| dictionary.push_text(&words_of_key(model, key));
-            desk.distinct(column, keys, number_of_key, push)
+            desk.distinct(column, rows, keys, number_of_key, push)
         };
         let field = Field::new(format!("{}_reasons", model.id), DataType::Utf8, true);
         columns.push(Lazy { field, write: Box::new(write) });
@@ -106,30 +111,71 @@ fn array(values: &Values, rows: usize) -> ArrayRef {
     }
 }
 
-/// One line of `not_scored.parquet`: person, model and reason.
-type Missing = (u32, u16, Reason);
+/// One line of `not_scored.parquet`: a person, and the number of a model's reason.
+type Missing = (u32, u32);
+
+/// Every reason that a model has not to score somebody, under one number: one model's after another's.
+struct Reasons {
+    /// Model and reason of each.
+    all: Vec<(u16, Reason)>,
+    /// By model: the number of its first.
+    starts: Vec<u32>,
+    /// By model: how many requirements its population has, which stand before its terms.
+    requirements: Vec<u32>,
+}
+
+impl Reasons {
+    fn new(models: &[Model]) -> Reasons {
+        let (mut all, mut starts, mut requirements) = (Vec::new(), Vec::new(), Vec::new());
+        for (model, number) in models.iter().zip(0..) {
+            starts.push(all.len() as u32);
+            requirements.push(model.population.requires.len() as u32);
+            let required = (0..model.population.requires.len() as u16).map(Reason::Requirement);
+            let missing = (0..model.terms.len() as u16).map(Reason::Missing);
+            all.extend(ANY_MODEL.into_iter().chain(required).chain(missing).map(|reason| (number, reason)));
+        }
+        Reasons { all, starts, requirements }
+    }
+
+    fn number(&self, model: usize, reason: Reason) -> u32 {
+        let any = ANY_MODEL.len() as u32;
+        let place = match reason {
+            Reason::Died => 0,
+            Reason::NotYetBorn => 1,
+            Reason::NotRegistered => 2,
+            Reason::Age => 3,
+            Reason::RegisteredDays => 4,
+            Reason::Requirement(place) => any + u32::from(place),
+            Reason::Missing(place) => any + self.requirements[model] + u32::from(place),
+        };
+        self.starts[model] + place
+    }
+}
+
+/// The reasons that any model may have.
+const ANY_MODEL: [Reason; 5] =
+    [Reason::Died, Reason::NotYetBorn, Reason::NotRegistered, Reason::Age, Reason::RegisteredDays];
 
 /// `not_scored.parquet`: everybody without a score of some model, and why; in order of person, then of model.
 pub fn not_scored(models: &[Model], spine: &Spine, scores: &Scores, desks: &Desks) -> Result<OutputFile> {
+    let reasons = &Reasons::new(models);
     let mut rows = desks.missing.lock().unwrap_or_else(PoisonError::into_inner);
-    list_missing(models, scores, spine.people() as u32, &mut rows);
+    list_missing(models, reasons, scores, spine.people() as u32, &mut rows);
     let rows = &*rows;
     let of_person = |range: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| {
         let ids = rows[range].iter().map(|row| Some(&*spine.ids[row.0 as usize].0));
         desk.encoder.ordered_texts(column, ids)
     };
     let of_model = |range: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| {
-        let keys = rows[range].iter().map(|row| Some(row.1));
-        let push = |model, dictionary: &mut Dictionary| dictionary.push_text(&models[usize::from(model)].id);
-        desk.distinct(column, keys, u64::from, push)
+        let keys = rows[range].iter().map(|row| usize::from(reasons.all[row.1 as usize].0));
+        desk.of_few(column, keys, models.len(), |model| models[model].id.clone())
     };
     let of_reason = |range: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| {
-        let keys = rows[range].iter().map(|row| Some((row.1, row.2)));
-        let number = |(model, reason)| u64::from(model) << 32 | number_of_reason(reason);
-        let push = |(model, reason): (u16, Reason), dictionary: &mut Dictionary| {
-            dictionary.push_text(&reason.words(&models[usize::from(model)]))
+        let words = |number: usize| {
+            let (model, reason) = reasons.all[number];
+            reason.words(&models[usize::from(model)])
         };
-        desk.distinct(column, keys, number, push)
+        desk.of_few(column, rows[range].iter().map(|row| row.1 as usize), reasons.all.len(), words)
     };
     let named = |name: &str| Field::new(name, DataType::Utf8, false);
     let columns = [
@@ -141,19 +187,19 @@ pub fn not_scored(models: &[Model], spine: &Spine, scores: &Scores, desks: &Desk
 }
 
 /// Everybody without a score of some model, in order of person, then of model.
-fn list_missing(models: &[Model], scores: &Scores, people: u32, rows: &mut Vec<Missing>) {
-    let of_person = |person: u32| {
-        let reason = move |number: usize| match models[number].is_scored() {
-            true => scores.models[number].linear_predictors[person as usize].err(),
-            false => Reason::of_standing(scores.standings[person as usize]),
-        };
-        (0..models.len()).filter_map(move |number| Some((person, number as u16, reason(number)?)))
+fn list_missing(models: &[Model], reasons: &Reasons, scores: &Scores, people: u32, rows: &mut Vec<Missing>) {
+    let reason = |person: u32, number: usize| match models[number].is_scored() {
+        true => scores.models[number].linear_predictors[person as usize].err(),
+        false => Reason::of_standing(scores.standings[person as usize]),
     };
     let some = (0..people).step_by(PEOPLE_AT_ONCE).map(|first| first..people.min(first + PEOPLE_AT_ONCE as u32));
     let some: Vec<Range<u32>> = some.collect();
-    let counts = some.par_iter().map(|some| some.clone().flat_map(of_person).count());
-    let counts: Vec<usize> = counts.collect();
-    rows.resize(counts.iter().sum(), (0, 0, Reason::Died));
+    let missing = |some: &Range<u32>| -> usize {
+        let of_model = |number| some.clone().filter(|&person| reason(person, number).is_some()).count();
+        (0..models.len()).map(of_model).sum()
+    };
+    let counts: Vec<usize> = some.par_iter().map(missing).collect();
+    rows.resize(counts.iter().sum(), (0, 0));
     let mut left = &mut rows[..];
     let mut parts = Vec::with_capacity(counts.len());
     for count in counts {
@@ -162,7 +208,10 @@ fn list_missing(models: &[Model], scores: &Scores, people: u32, rows: &mut Vec<M
         left = rest;
     }
     some.into_par_iter().zip(parts).for_each(|(some, part)| {
-        part.iter_mut().zip(some.flat_map(of_person)).for_each(|(row, missing)| *row = missing);
+        let all = some.flat_map(|person| (0..models.len()).map(move |number| (person, number)));
+        let missing =
+            all.filter_map(|(person, number)| Some((person, reasons.number(number, reason(person, number)?))));
+        part.iter_mut().zip(missing).for_each(|(row, missing)| *row = missing);
     });
 }
 
@@ -170,33 +219,14 @@ const PEOPLE_AT_ONCE: usize = 1 << 12;
 
 /// A person's strongest reasons for a score, from the model's words; `None` where there is no score.
 pub fn reasons_in_words(model: &Model, scores: &Scores, number: usize, person: u32) -> Option<String> {
-    reasons_key(scores, number, person).map(|key| words_of_key(model, key))
-}
-
-/// A person's strongest reasons as one number; `None` where there is no score.
-fn reasons_key(scores: &Scores, number: usize, person: u32) -> Option<[Option<u16>; REASONS]> {
     let of = &scores.models[number];
     of.linear_predictors[person as usize].ok()?;
-    Some(of.reasons[person as usize])
+    Some(words_of_key(model, of.reasons[person as usize]))
 }
 
 /// A number for each key: 16 bits a place, and no model has as many terms.
 fn number_of_key(key: [Option<u16>; REASONS]) -> u64 {
     key.iter().fold(0, |all, place| all << u16::BITS | u64::from(place.unwrap_or(u16::MAX)))
-}
-
-/// A number for each reason, in 32 bits.
-fn number_of_reason(reason: Reason) -> u64 {
-    let (kind, place) = match reason {
-        Reason::Died => (0, 0),
-        Reason::NotYetBorn => (1, 0),
-        Reason::NotRegistered => (2, 0),
-        Reason::Age => (3, 0),
-        Reason::RegisteredDays => (4, 0),
-        Reason::Requirement(place) => (5, place),
-        Reason::Missing(place) => (6, place),
-    };
-    kind << u16::BITS | u64::from(place)
 }
 
 fn words_of_key(model: &Model, key: [Option<u16>; REASONS]) -> String {
@@ -213,7 +243,8 @@ impl Desk {
     fn distinct<K: Copy>(
         &mut self,
         column: &ColumnDescPtr,
-        keys: impl Iterator<Item = Option<K>>,
+        rows: Rows,
+        keys: impl Iterator<Item = K>,
         number: impl Fn(K) -> u64,
         push: impl Fn(K, &mut Dictionary) -> u32,
     ) -> Result<Chunk> {
@@ -223,7 +254,7 @@ impl Desk {
         met.clear();
         // Neighbours are often alike.
         let mut last = None;
-        let mut place = |key: K| {
+        let place = |key: K| {
             let number = number(key);
             if let Some((of_last, place)) = last
                 && of_last == number
@@ -234,61 +265,142 @@ impl Desk {
             last = Some((number, place));
             place
         };
-        places.extend(keys.map(|key| key.map_or(MISSING, &mut place)));
-        encoder.places(column, places, dictionary)
+        places.extend(keys.map(place));
+        encoder.places(column, rows, places, dictionary)
     }
 
-    fn published(&mut self, column: &ColumnDescPtr, source: &Source, people: &[u32]) -> Result<Chunk> {
-        let Desk { encoder, places, narrow, wide, .. } = self;
+    /// The same, of all rows, where what they are made from has numbers below `kinds`.
+    fn of_few(
+        &mut self,
+        column: &ColumnDescPtr,
+        keys: impl ExactSizeIterator<Item = usize>,
+        kinds: usize,
+        words: impl Fn(usize) -> String,
+    ) -> Result<Chunk> {
+        let Desk { encoder, places, dictionary, .. } = self;
+        let rows = Rows::all(keys.len());
+        let mut known = vec![MISSING; kinds];
+        places.clear();
+        dictionary.clear();
+        places.extend(keys.map(|key| {
+            if known[key] == MISSING {
+                known[key] = dictionary.push_text(&words(key));
+            }
+            known[key]
+        }));
+        encoder.places(column, rows, places, dictionary)
+    }
+
+    /// A chunk of what a source holds of these people; `rows` are theirs where the others have nothing.
+    fn published(
+        &mut self,
+        column: &ColumnDescPtr,
+        source: &Source,
+        people: &[u32],
+        rows: Option<Rows>,
+    ) -> Result<Chunk> {
+        let Desk { encoder, places, narrow, wide, bits, .. } = self;
         match source {
             Source::Text(text) => encoder.texts(column, people.iter().map(|&person| text(person))),
             Source::Ordered(text) => encoder.ordered_texts(column, people.iter().map(|&person| text(person))),
-            Source::Words(words, fill) => {
-                let dictionary = Dictionary::of_texts(words.iter().copied());
-                encoder.places(column, filled(fill, people, places), &dictionary)
+            Source::Few(few, fill) => {
+                let dictionary = dictionary_of(few);
+                let rows = filled(fill, people, rows, places, bits);
+                encoder.places(column, rows, places, &dictionary)
             }
-            Source::Whole(Numbers::Narrow(fill)) => encoder.whole(column, filled(fill, people, narrow)),
-            Source::Whole(Numbers::Wide(fill)) => encoder.whole(column, filled(fill, people, wide)),
-            Source::Decimal(Numbers::Narrow(fill), of) => encoder.decimals(column, filled(fill, people, narrow), of),
-            Source::Decimal(Numbers::Wide(fill), of) => encoder.decimals(column, filled(fill, people, wide), of),
+            Source::Whole(Numbers::Narrow(fill)) => {
+                let rows = filled(fill, people, rows, narrow, bits);
+                encoder.whole(column, rows, narrow)
+            }
+            Source::Whole(Numbers::Wide(fill)) => {
+                let rows = filled(fill, people, rows, wide, bits);
+                encoder.whole(column, rows, wide)
+            }
+            Source::Decimal(Numbers::Narrow(fill), of) => {
+                let rows = filled(fill, people, rows, narrow, bits);
+                encoder.decimals(column, rows, narrow, of)
+            }
+            Source::Decimal(Numbers::Wide(fill), of) => {
+                let rows = filled(fill, people, rows, wide, bits);
+                encoder.decimals(column, rows, wide, of)
+            }
             Source::Made(_) => unreachable!("what is laid out already has rows of its own"),
         }
     }
 
     /// A chunk of some rows of a column that is laid out.
     fn made(&mut self, column: &ColumnDescPtr, values: &Values, rows: Range<usize>) -> Result<Chunk> {
+        let Desk { encoder, places, wide, bits, .. } = self;
         match values {
             Values::Whole(values) => {
-                self.wide.clear();
-                self.wide.extend(values[rows].iter().map(|value| value.unwrap_or(NO_NUMBER)));
-                self.encoder.whole(column, &self.wide)
+                wide.clear();
+                wide.extend(values[rows].iter().map(|value| value.unwrap_or(NO_NUMBER)));
+                let rows = Rows::of(wide, bits);
+                encoder.whole(column, rows, wide)
             }
-            Values::Decimal(values) => self.encoder.floats(column, values[rows].iter().copied()),
-            texts => self.encoder.texts(column, rows.map(|row| texts.text(row))),
+            Values::Decimal(values) => {
+                places.clear();
+                places.extend(values[rows.clone()].iter().map(|value| value.map_or(MISSING, |_| 0)));
+                encoder.floats(column, Rows::of(places, bits), values[rows].iter().copied().flatten())
+            }
+            texts => encoder.texts(column, rows.map(|row| texts.text(row))),
         }
     }
 }
 
-/// What a column holds of these people, in a buffer that was used before.
-fn filled<'v, T>(fill: &Fill<T>, people: &[u32], values: &'v mut Vec<T>) -> &'v [T] {
+fn dictionary_of(few: &Few) -> Dictionary {
+    match few {
+        Few::Words(words) => Dictionary::of_texts(words.iter().copied()),
+        Few::Whole(numbers) => Dictionary::of_numbers(numbers.iter().map(|number| number.to_le_bytes())),
+        Few::Decimal(numbers) => Dictionary::of_numbers(numbers.iter().map(|number| number.to_le_bytes())),
+    }
+}
+
+/// Puts what a column holds of these people in a buffer that was used before: those who have nothing are left out.
+fn filled<'b, T: Held>(
+    fill: &Fill<T>,
+    people: &[u32],
+    rows: Option<Rows<'b>>,
+    values: &mut Vec<T>,
+    bits: &'b mut Vec<u64>,
+) -> Rows<'b> {
     values.clear();
     fill(people, values);
-    values
+    match rows {
+        Some(rows) => {
+            assert!(!values.contains(&T::NONE), "whoever has a score has all that comes with it");
+            rows
+        }
+        None => Rows::of(values, bits),
+    }
+}
+
+/// Those of the published people who have a value in some rows, and these rows.
+fn present_of<'b>(present: &'b Present, people: &[u32], rows: Range<usize>) -> (&'b [u32], Rows<'b>) {
+    let count = rows.len();
+    let (people, bits) = present.of_rows(people, rows);
+    (people, Rows::new(count, bits))
 }
 
 /// A published column, as it comes or as it has been laid out.
 fn lazy<'a>(column: &'a PublishedColumn, people: &'a [u32]) -> Lazy<'a> {
     let kind = match &*column.source {
-        Source::Text(_) | Source::Ordered(_) | Source::Words(..) => DataType::Utf8,
-        Source::Whole(_) => DataType::Int64,
-        Source::Decimal(..) => DataType::Float64,
+        Source::Text(_) | Source::Ordered(_) | Source::Few(Few::Words(_), _) => DataType::Utf8,
+        Source::Whole(_) | Source::Few(Few::Whole(_), _) => DataType::Int64,
+        Source::Decimal(..) | Source::Few(Few::Decimal(_), _) => DataType::Float64,
         Source::Made(Values::Text(_) | Values::Words(_)) => DataType::Utf8,
         Source::Made(Values::Whole(_)) => DataType::Int64,
         Source::Made(Values::Decimal(_)) => DataType::Float64,
     };
     let write = move |rows: Range<usize>, desk: &mut Desk, described: &ColumnDescPtr| match &*column.source {
         Source::Made(values) => desk.made(described, values, rows),
-        source => desk.published(described, source, &people[rows]),
+        source => match &column.present {
+            Some(present) => {
+                let (some, rows) = present_of(present, people, rows);
+                desk.published(described, source, some, Some(rows))
+            }
+            None => desk.published(described, source, &people[rows], None),
+        },
     };
     Lazy { field: Field::new(&column.name, kind, true), write: Box::new(write) }
 }
@@ -341,4 +453,61 @@ fn chunks(columns: &[Lazy], rows: usize, descriptions: &SchemaDescriptor, desks:
     let mut chunks: Vec<(usize, Chunk)> = by_desk.into_iter().flatten().collect();
     chunks.sort_unstable_by_key(|(number, _)| *number);
     Ok(chunks.into_iter().map(|(_, chunk)| chunk).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use arrow_array::Array;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::*;
+    use crate::cohort::columns::fill;
+    use crate::strata::Strata;
+
+    /// Of a spine on which every fifth person is not published; some of the others have a score.
+    fn columns<'a>(strata: &'a Strata, people: &[u32]) -> Vec<PublishedColumn<'a>> {
+        let present = Arc::new(Present::new(strata, people));
+        let rank = |person: u32| strata.ranks[person as usize].expect("nobody else is asked for").get();
+        let halves = Box::new(|number| number as f64 / 2.0);
+        let sources = [
+            Source::Few(Few::Words(vec!["low", "high"]), fill(move |person| rank(person) % 2)),
+            Source::Few(Few::Whole(vec![-7, 0, 12]), fill(move |person| rank(person) % 3)),
+            Source::Few(Few::Decimal(vec![0.25, 0.5]), fill(move |person| rank(person) % 2)),
+            Source::Whole(Numbers::Narrow(fill(move |person| rank(person) as i32))),
+            Source::Decimal(Numbers::Wide(fill(move |person| rank(person).into())), halves),
+        ];
+        let names = ["words", "whole", "decimals", "rank", "halves"];
+        sources.into_iter().zip(names).map(|(source, name)| PublishedColumn::new(name, source).of(&present)).collect()
+    }
+
+    #[test]
+    fn whoever_has_no_score_has_none_in_any_row_group() {
+        let spine = 2 * ROWS as u32;
+        let people: Vec<u32> = (0..spine).filter(|person| person % 5 != 3).collect();
+        assert!(
+            people.len() > ROWS && !people.len().is_multiple_of(64),
+            "more than one row group, and a part of a number of bits"
+        );
+        let has_score: [fn(u32) -> bool; 4] =
+            [|_| true, |_| false, |person| person % 7 == 1, |person| person > 200_000];
+        for has_score in has_score {
+            let mut strata = Strata { ranks: vec![None; spine as usize], ..Strata::default() };
+            strata.scored = people.iter().copied().filter(|&person| has_score(person)).collect();
+            strata.scored.iter().for_each(|&person| strata.ranks[person as usize] = NonZeroU32::new(person + 1));
+            let published = Published { people: people.clone(), columns: columns(&strata, &people) };
+            let lazies: Vec<Lazy> = published.columns.iter().map(|column| lazy(column, &people)).collect();
+            let file = bytes::Bytes::from(parquet(&lazies, people.len(), &Desks::default()).unwrap());
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().with_batch_size(spine as usize);
+            let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+            assert_eq!(batches.len(), 1);
+            for (column, read) in published.columns.iter().zip(batches[0].columns()) {
+                let values = published.column(&column.name).unwrap();
+                assert_eq!(read, &array(values, people.len()), "{}", column.name);
+                let has_value = people.iter().zip(0..).all(|(&person, row)| has_score(person) == read.is_valid(row));
+                assert!(has_value, "{}", column.name);
+            }
+        }
+    }
 }

@@ -162,10 +162,10 @@ impl Gatekeeper<'_> {
     /// Gates of what one as-of day's scores show.
     pub fn of_date(&self, scored: &Scored, last: Option<&LastRun>) -> Vec<Judged> {
         let mut judged = Vec::new();
-        let models = self.prepared.models.iter().zip(&scored.scores.models).filter(|(model, _)| model.is_scored());
-        for (model, of) in models {
+        let models = self.prepared.models.iter().zip(&scored.scores.models).zip(&scored.strata);
+        for ((model, of), strata) in models.filter(|((model, _), _)| model.is_scored()) {
             self.terms(model, of, &mut judged);
-            self.scored(model, of, last, &mut judged);
+            self.scored(model, strata.scored.len() as u64, last, &mut judged);
         }
         self.look_ups(scored, &mut judged);
         judged
@@ -567,9 +567,8 @@ impl Gatekeeper<'_> {
         measures.map(|measures| !measures.is_empty() && measures.iter().all(is_withheld)).collect()
     }
 
-    fn scored(&self, model: &Model, of: &ModelScores, last: Option<&LastRun>, judged: &mut Vec<Judged>) {
+    fn scored(&self, model: &Model, scored: u64, last: Option<&LastRun>, judged: &mut Vec<Judged>) {
         let (gate, limit) = (Gate::ScoredFallShare, self.limit(Gate::ScoredFallShare, None));
-        let scored = of.linear_predictors.iter().filter(|result| result.is_ok()).count() as u64;
         let before = last.and_then(|last| Some((last, *last.scored.get(&model.id)?)));
         judged.push(match before {
             None => Judged::not(gate, &model.id, limit, NOTHING_TO_COMPARE),

@@ -170,10 +170,9 @@ impl AtDate<'_> {
     /// How many registered people of each practice have a score.
     fn scored_by_practice(&self, number: usize) -> Vec<u64> {
         let mut people = vec![0; self.loaded.people.spine.practices.len()];
-        let scores = &self.scored.scores;
-        for (standing, result) in scores.standings.iter().zip(&scores.models[number].linear_predictors) {
-            if let (Standing::Registered { practice, .. }, Ok(_)) = (standing, result) {
-                people[*practice as usize] += 1;
+        for &person in &self.scored.strata[number].scored {
+            if let Standing::Registered { practice, .. } = self.scored.scores.standings[person as usize] {
+                people[practice as usize] += 1;
             }
         }
         people
@@ -220,17 +219,14 @@ impl AtDate<'_> {
         for (reason, people) in reasons(&self.scored.scores.models[number]) {
             *not_scored.entry(reason.words(model)).or_default() += people;
         }
-        let mut counts = vec![0u64; model.bands.names().len()];
-        for band in self.scored.strata[number].bands.iter().flatten() {
-            counts[usize::from(*band)] += 1;
-        }
+        let strata = &self.scored.strata[number];
         let names = model.bands.names().into_iter().map(str::to_owned);
         ModelLine {
             id: model.id.clone(),
             version: model.version.clone(),
-            scored: u64::from(self.scored.strata[number].ranked),
+            scored: strata.scored.len() as u64,
             not_scored,
-            bands: names.zip(counts).collect(),
+            bands: names.zip(strata.in_bands.iter().copied()).collect(),
         }
     }
 }
