@@ -311,8 +311,9 @@ impl FieldConditions {
     /// The predicates whose condition, without its `not`, this value meets.
     pub fn met_by(&self, value: &[u8], library: &Library) -> Mask {
         let mut mask = empty_mask(self.free.len());
+        let mut tried = Tried { value, system: self.system, library, on_lists: Vec::new() };
         for (number, condition) in &self.conditions {
-            if !value.is_empty() && holds(condition, value, self.system, library) {
+            if !value.is_empty() && tried.meets(condition) {
                 set_bit(&mut mask, *number);
             }
         }
@@ -348,20 +349,41 @@ pub fn full_mask(plan: &StreamPlan) -> Mask {
     mask
 }
 
-fn holds(condition: &Condition, value: &[u8], system: Option<System>, library: &Library) -> bool {
-    match condition {
-        Condition::Words(words) => words.iter().any(|word| word.as_bytes() == value),
-        Condition::Prefix(prefixes) => prefixes.iter().any(|prefix| value.starts_with(prefix.as_bytes())),
-        Condition::Not(inner) => !holds(inner, value, system, library),
-        Condition::In(references) => references.iter().any(|reference| {
-            let (list, category) = split_reference(reference);
-            let (list, Some(system)) = (&library.code_lists[list], system) else { return false };
-            let found = list.categories_of(system, value);
-            match category {
-                None => !found.is_empty(),
-                Some(name) => list.category(name).is_some_and(|category| found.contains(&category)),
-            }
-        }),
+/// A value that many conditions are tried on.
+struct Tried<'a> {
+    value: &'a [u8],
+    system: Option<System>,
+    library: &'a Library,
+    /// The code lists so far, and which categories of each the value falls into: models ask one by one for the categories
+    /// of a list, and a code that is not on it is in none.
+    on_lists: Vec<(&'a str, Vec<u32>)>,
+}
+
+impl<'a> Tried<'a> {
+    fn meets(&mut self, condition: &'a Condition) -> bool {
+        let value = self.value;
+        match condition {
+            Condition::Words(words) => words.iter().any(|word| word.as_bytes() == value),
+            Condition::Prefix(prefixes) => prefixes.iter().any(|prefix| value.starts_with(prefix.as_bytes())),
+            Condition::Not(inner) => !self.meets(inner),
+            Condition::In(references) => references.iter().any(|reference| {
+                let (list, category) = split_reference(reference);
+                let library = self.library;
+                let found = self.categories_on(list);
+                let is_in = |name: &str| library.code_lists[list].category(name).is_some_and(|of| found.contains(&of));
+                !found.is_empty() && category.is_none_or(is_in)
+            }),
+        }
+    }
+
+    fn categories_on(&mut self, list: &'a str) -> &[u32] {
+        let known = self.on_lists.iter().position(|(known, _)| *known == list);
+        let place = known.unwrap_or_else(|| {
+            let found = self.system.map(|system| self.library.code_lists[list].categories_of(system, self.value));
+            self.on_lists.push((list, found.unwrap_or_default()));
+            self.on_lists.len() - 1
+        });
+        &self.on_lists[place].1
     }
 }
 
