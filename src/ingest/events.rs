@@ -9,6 +9,7 @@ use anyhow::Result;
 use arrow_array::ArrayRef;
 use rayon::prelude::*;
 
+use super::by_person::{ByPerson, OfPerson, by_range};
 use super::classify::{self, BLANK, IRRELEVANT, Reading, RowConcepts, ValueId, ValueReader};
 use super::coded::Keyed;
 use super::column::{self, AmountReader, BAD_DAY, DayReader, Days, KnownDictionary, NO_DAY, for_each_text};
@@ -64,6 +65,12 @@ struct Candidate {
     filled: u16,
     content: u64,
     event: Event,
+}
+
+impl OfPerson for Candidate {
+    fn person(&self) -> u32 {
+        self.person
+    }
 }
 
 /// Reads the rows of one source, on any number of threads.
@@ -232,7 +239,7 @@ struct Thread {
     /// By concept: the first day that some date of the run looks back to.
     first_days: Vec<i32>,
     rows: Dealt,
-    candidates: Vec<Candidate>,
+    candidates: ByPerson<Candidate>,
     opt_outs: Vec<OptOutEntry>,
     counts: Counts,
     sent: Sent,
@@ -270,6 +277,7 @@ struct Buffers {
     days: Vec<i32>,
     recorded: Vec<i32>,
     amounts: Vec<i32>,
+    contents: Vec<(u16, u64)>,
     /// The days of all rows; what follows has an entry a row too.
     all_days: Days,
     all_recorded: Days,
@@ -361,7 +369,7 @@ impl<'a> EventReader<'a> {
             key_fields: self.shape.duplicate_key.iter().map(|part| self.key_field(part)).collect(),
             first_days: Vec::new(),
             rows: Dealt::spilling(self.context.spill),
-            candidates: Vec::new(),
+            candidates: ByPerson::default(),
             opt_outs: Vec::new(),
             counts: Counts::default(),
             sent: Sent {
@@ -437,25 +445,19 @@ impl Sent {
 impl Finished {
     /// Of rows that are copies of each other, the newest is kept; of equally new ones one that goes on, then what the
     /// layout prefers, then the fuller, then the last in order of content. Copies are within so many minutes of the first of them.
-    fn drop_copies(&mut self, candidates: Vec<Vec<Candidate>>, within_minutes: i32, spill: Option<&Arc<Spill>>) {
+    fn drop_copies(&mut self, candidates: Vec<ByPerson<Candidate>>, within_minutes: i32, spill: Option<&Arc<Spill>>) {
         let tables: Vec<&[Concept]> = self.parts.iter().map(|(concepts, _)| &concepts[..]).collect();
         let (concepts, places) = classify::merge_concepts(&tables);
-        // Whose each is, its part and its place there.
-        let mut order: Vec<(u32, u32, u32)> = Vec::with_capacity(candidates.iter().map(Vec::len).sum());
-        for (number, part) in (0..).zip(&candidates) {
-            order.extend((0..).zip(part).map(|(place, candidate)| (candidate.person, number, place)));
-        }
-        order.par_sort_unstable();
+        let of_thread = |thread: usize, mut candidate: Candidate| {
+            candidate.event.concept = places[thread][candidate.event.concept as usize];
+            candidate
+        };
         let nobody = || (Dealt::spilling(spill), 0, Vec::new());
-        let people = order.par_chunk_by(|one, two| one.0 == two.0);
-        let parts = people.fold(nobody, |(mut rows, mut copies, mut held), of_person| {
-            held.clear();
-            held.extend(of_person.iter().map(|&(_, part, place)| {
-                let mut candidate = candidates[part as usize][place as usize];
-                candidate.event.concept = places[part as usize][candidate.event.concept as usize];
-                candidate
-            }));
-            copies += drop_copies_of_one(&mut held, within_minutes, &mut rows);
+        let parts = by_range(candidates).into_par_iter().fold(nobody, |(mut rows, mut copies, mut held), range| {
+            range.put_in_order(&mut held, of_thread);
+            for of_person in held.chunk_by_mut(|one, two| one.person == two.person) {
+                copies += drop_copies_of_one(of_person, within_minutes, &mut rows);
+            }
             (rows, copies, held)
         });
         self.parts.clear();
@@ -545,6 +547,7 @@ impl Thread {
         }
         if !shape.duplicate_key.is_empty() {
             read_keys(shape, batch, &mut self.key_fields, &mut self.buffers.keys)?;
+            self.hash_contents();
         }
         self.count_sent(reader, batch)?;
         self.know_first_days(reader);
@@ -814,16 +817,20 @@ impl Thread {
         false
     }
 
-    /// How many cells of a row hold something, and a hash of what.
-    fn content(&self, row: usize) -> (u16, u64) {
-        let mut filled = 0;
-        let mut hash = 0;
-        for (buffer, field) in self.buffers.values.iter().zip(&self.field_of_buffer) {
-            let value = &self.fields[*field].values.values[buffer[row] as usize].0;
-            filled += u16::from(!value.is_empty());
-            hash = xxhash_rust::xxh3::xxh3_64_with_seed(value, hash);
+    /// For every row that is taken: how many of its cells hold something, and a hash of what. Column by column, so that
+    /// no hash waits for the one before it.
+    fn hash_contents(&mut self) {
+        let Buffers { values, rows, contents, .. } = &mut self.buffers;
+        contents.clear();
+        contents.resize(rows.len(), (0, 0));
+        for (cells, field) in values.iter().zip(&self.field_of_buffer) {
+            let known = &self.fields[*field].values.values;
+            for ((filled, hash), row) in contents.iter_mut().zip(rows.iter()) {
+                let value = &known[cells[*row as usize] as usize].0;
+                *filled += u16::from(!value.is_empty());
+                *hash = xxhash_rust::xxh3::xxh3_64_with_seed(value, *hash);
+            }
         }
-        (filled, hash)
     }
 
     /// For every concept so far, the first day on which an event of it matters to some date of the run.
@@ -933,7 +940,7 @@ impl Thread {
             self.rows.push(Row { person, event });
         } else {
             let newest = if shape.newest.is_some() { buffers.newest[row] } else { NO_DAY };
-            let (filled, content) = self.content(row);
+            let (filled, content) = buffers.contents[number];
             let minute = if shape.time.is_some() { buffers.minutes[row] } else { 0 };
             let preferred = self.prefer.as_ref().map_or(0, |reader| preference(reader, buffers.preferred[row]));
             let key = buffers.keys[row];

@@ -4,6 +4,7 @@
 //! leave events behind and counts of what was dropped under which rule. The readers take Arrow record batches, so that
 //! a caller who has batches in memory needs no file. Nothing here knows a score.
 
+mod by_person;
 pub mod classify;
 pub mod coded;
 pub mod column;

@@ -18,6 +18,7 @@ use anyhow::Result;
 use arrow_array::ArrayRef;
 use rayon::prelude::*;
 
+use super::by_person::{ByPerson, OfPerson, by_range};
 use super::classify::{self, BLANK, DOT, MARK, Reading, SMALL_LETTERS, ValueId, ValueReader};
 use super::column::{BAD_DAY, DayReader, NO_DAY, for_each_text};
 use super::counts::{Counts, Rule};
@@ -67,6 +68,12 @@ struct Episode {
     thread: u16,
 }
 
+impl OfPerson for Episode {
+    fn person(&self) -> u32 {
+        self.person
+    }
+}
+
 /// A non-blank cell of a field column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Cell {
@@ -114,7 +121,7 @@ struct Thread {
     lists: Vec<Option<ListReader>>,
     /// For each field column, whether its cells are counted by how their codes are written.
     counts_spellings: Vec<bool>,
-    episodes: Vec<Episode>,
+    episodes: ByPerson<Episode>,
     cells: Vec<Cell>,
     counts: Counts,
     noted: Noted,
@@ -236,7 +243,7 @@ impl<'a> SpellReader<'a> {
             plain: [text(&c.order_null), text(&[]), text(&[])],
             lists: self.field_columns.iter().map(|(field, _)| ListReader::new(&self.layout.fields[*field])).collect(),
             counts_spellings: self.counts_spellings(),
-            episodes: Vec::new(),
+            episodes: ByPerson::default(),
             cells: Vec::new(),
             counts: Counts::default(),
             noted: Noted::default(),
@@ -278,18 +285,16 @@ impl<'a> SpellReader<'a> {
         }
         let mut counts = Counts::default();
         let mut sent = SentRows::default();
-        let mut episodes = Vec::new();
         for thread in &threads {
             let provider = |number| self.provider_code(thread, number);
             sent.add(self.context.slots, &thread.sent, provider);
         }
         let values = FieldValues::merge(&self, &mut threads);
-        for (number, thread) in threads.iter_mut().enumerate() {
+        let mut episodes = Vec::new();
+        for thread in &mut threads {
             counts.add(std::mem::take(&mut thread.counts));
             thread.noted.add_to(&mut counts);
-            let mut mine = std::mem::take(&mut thread.episodes);
-            mine.iter_mut().for_each(|episode| episode.thread = number as u16);
-            episodes.append(&mut mine);
+            episodes.push(std::mem::take(&mut thread.episodes));
         }
         let arenas: Vec<Vec<Cell>> = threads.into_iter().map(|thread| thread.cells).collect();
         let content = |episode: &Episode| {
@@ -297,35 +302,23 @@ impl<'a> SpellReader<'a> {
             &arenas[episode.thread as usize][first as usize..first as usize + usize::from(number)]
         };
         let emitter = Emitter::new(&self, &values);
-        let mut episodes = by_person(&episodes);
-        let people = episodes.par_chunk_by_mut(|one, two| one.person == two.person);
-        let parts = people.fold(
-            || Part::new(self.context.spill),
-            |mut part, all| {
-                // Ties that the rules leave are settled by content, so that the order of files does not matter.
-                all.sort_unstable_by(|one, two| {
-                    order_of(one).cmp(&order_of(two)).then_with(|| content(one).cmp(content(two)))
-                });
-                let kept = drop_copies(all);
-                part.copies += (all.len() - kept) as u64;
-                let kept = &mut all[..kept];
-                kept.sort_unstable_by(|one, two| {
-                    let key = |e: &Episode| (e.provider, e.start, e.end, e.order, e.transit, e.key, e.goes_on);
-                    key(one).cmp(&key(two)).then_with(|| content(one).cmp(content(two)))
-                });
-                part.rows_of_people.push((kept[0].person, kept.len() as u32));
-                let spells: Vec<&[Episode]> = spells_of(kept).collect();
-                for spell in &spells {
-                    part.emit(&emitter, spell, &content);
+        let of_thread = |thread: usize, episode: Episode| Episode {
+            provider: values.providers.get(thread).map_or(0, |places| places[episode.provider as usize]),
+            thread: thread as u16,
+            ..episode
+        };
+        let parts = by_range(episodes).into_par_iter().fold(
+            || (Part::new(self.context.spill), Vec::new()),
+            |(mut part, mut held), range| {
+                range.put_in_order(&mut held, of_thread);
+                for all in held.chunk_by_mut(|one, two| one.person == two.person) {
+                    take_person(&mut part, &emitter, all, &content);
                 }
-                if let Some(stream) = &emitter.continuous {
-                    part.emit_continuous(&emitter, stream, spells, &content);
-                }
-                part
+                (part, held)
             },
         );
         let mut finished = Finished { counts, sent, ..Finished::default() };
-        for part in parts.collect::<Vec<Part>>() {
+        for (part, _) in parts.collect::<Vec<(Part, Vec<Episode>)>>() {
             finished.counts.drop_rows(Rule::Duplicate, part.copies);
             finished.rows_of_people.extend(part.rows_of_people);
             finished.parts.push((part.concepts, part.rows));
@@ -333,6 +326,33 @@ impl<'a> SpellReader<'a> {
         finished.rows_of_people.sort_unstable();
         finished.counts.used += finished.rows_of_people.iter().map(|(_, rows)| u64::from(*rows)).sum::<u64>();
         finished
+    }
+}
+
+/// Makes events of a person's episodes.
+fn take_person<'c>(
+    part: &mut Part,
+    emitter: &Emitter,
+    episodes: &mut [Episode],
+    content: &impl Fn(&Episode) -> &'c [Cell],
+) {
+    // Ties that the rules leave are settled by content, so that the order of files does not matter.
+    episodes
+        .sort_unstable_by(|one, two| order_of(one).cmp(&order_of(two)).then_with(|| content(one).cmp(content(two))));
+    let kept = drop_copies(episodes);
+    part.copies += (episodes.len() - kept) as u64;
+    let kept = &mut episodes[..kept];
+    kept.sort_unstable_by(|one, two| {
+        let key = |e: &Episode| (e.provider, e.start, e.end, e.order, e.transit, e.key, e.goes_on);
+        key(one).cmp(&key(two)).then_with(|| content(one).cmp(content(two)))
+    });
+    part.rows_of_people.push((kept[0].person, kept.len() as u32));
+    let spells: Vec<&[Episode]> = spells_of(kept).collect();
+    for spell in &spells {
+        part.emit(emitter, spell, content);
+    }
+    if let Some(stream) = &emitter.continuous {
+        part.emit_continuous(emitter, stream, spells, content);
     }
 }
 
@@ -358,13 +378,6 @@ fn drop_copies(episodes: &mut [Episode]) -> usize {
         episodes[kept] = episodes[place];
     }
     (kept + 1).min(episodes.len())
-}
-
-/// The episodes person by person, those of one in no order.
-fn by_person(episodes: &[Episode]) -> Vec<Episode> {
-    let mut order: Vec<(u32, u32)> = (0..).zip(episodes).map(|(place, episode)| (episode.person, place)).collect();
-    order.par_sort_unstable();
-    order.par_iter().map(|(_, place)| episodes[*place as usize]).collect()
 }
 
 /// A person's episodes, sorted within provider, cut into spells.
@@ -705,6 +718,8 @@ fn key_number(text: &[u8]) -> u64 {
 /// The distinct values of each field over all threads, in order.
 struct FieldValues {
     values: Vec<Vec<Box<[u8]>>>,
+    /// For each thread, what its numbers of providers are here; empty where rows come without a provider.
+    providers: Vec<Vec<ValueId>>,
 }
 
 impl FieldValues {
@@ -723,8 +738,9 @@ impl FieldValues {
             all.dedup();
         }
         let provider = reader.provider_field();
+        let mut providers = Vec::new();
         for thread in threads {
-            let places: Vec<Vec<ValueId>> = thread
+            let mut places: Vec<Vec<ValueId>> = thread
                 .fields
                 .iter()
                 .zip(&values)
@@ -738,10 +754,8 @@ impl FieldValues {
             for cell in &mut thread.cells {
                 cell.value = places[reader.field_columns[usize::from(cell.column)].0][cell.value as usize];
             }
-            for episode in &mut thread.episodes {
-                episode.provider = provider.map_or(0, |field| places[field][episode.provider as usize]);
-            }
+            providers.extend(provider.map(|field| std::mem::take(&mut places[field])));
         }
-        FieldValues { values }
+        FieldValues { values, providers }
     }
 }
