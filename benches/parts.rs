@@ -173,6 +173,9 @@ fn write(bencher: Bencher) {
             &scored.availability,
         );
         let scores = tables::scores(&published, models, &scored.scores, &desks).map(|file| file.bytes.len());
-        (scores, tables::not_scored(models, spine, &scored.scores, &desks).map(|file| file.bytes.len()))
+        (
+            scores,
+            tables::not_scored(models, spine, &scored.scores, &scored.strata, &desks).map(|(file, _)| file.bytes.len()),
+        )
     });
 }

@@ -147,6 +147,12 @@ pub enum Standing {
     NotRegistered,
 }
 
+impl Standing {
+    pub fn is_registered(self) -> bool {
+        matches!(self, Standing::Registered { .. })
+    }
+}
+
 impl Spine {
     /// Takes the key table from the pseudonyms; the last step of building a spine.
     ///

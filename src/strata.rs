@@ -4,6 +4,7 @@
 //! numbers, so a band does not depend on how a share was rounded.
 
 use std::num::NonZeroU32;
+use std::ops::Range;
 
 use crate::model::{Bands, Model};
 use crate::number::Nano;
@@ -42,9 +43,8 @@ pub struct Steps {
 /// # Source
 /// Combined Predictive Model: bands are shares of the whole area's ranking, not of each practice's.
 pub fn strata(model: &Model, linear_predictors: &[Result<Nano, Reason>]) -> Strata {
-    let people = linear_predictors.len();
-    let scored = linear_predictors.iter().zip(0u32..).filter_map(|(lp, person)| Some((lp.ok()?.0, person)));
-    let scored: Vec<(i64, u32)> = scored.collect();
+    let mut scored = Vec::with_capacity(linear_predictors.len());
+    scored.extend((0..).zip(linear_predictors).filter(|(_, score)| score.is_ok()).map(|(person, _)| person));
     let ends = match &model.bands {
         Bands::TopShare(shares) => share_ends(shares, scored.len() as u64),
         _ => Vec::new(),
@@ -54,19 +54,22 @@ pub fn strata(model: &Model, linear_predictors: &[Result<Nano, Reason>]) -> Stra
         Bands::TopShare(_) => ends.iter().position(|end| u64::from(above) < *end),
         Bands::Threshold(_) => threshold_band(model, linear_predictor),
     };
-    placed(scored, people, model.bands.names().len(), band)
+    placed(linear_predictors, scored, model.bands.names().len(), band)
 }
 
 /// Ranks, and the bands that `band` says by how many people stand above and by the score.
-fn placed(scored: Vec<(i64, u32)>, people: usize, bands: usize, band: impl Fn(u32, Nano) -> Option<usize>) -> Strata {
-    let mut strata = Strata {
-        ranks: vec![None; people],
-        bands: vec![None; people],
-        scored: scored.iter().map(|(_, person)| *person).collect(),
-        in_bands: vec![0; bands],
-        steps: Steps::of(&scored, people),
-    };
-    let Strata { ranks, bands, in_bands, scored: in_spine_order, steps } = &mut strata;
+fn placed(
+    linear_predictors: &[Result<Nano, Reason>],
+    scored: Vec<u32>,
+    bands: usize,
+    band: impl Fn(u32, Nano) -> Option<usize>,
+) -> Strata {
+    let people = linear_predictors.len();
+    let score = |person: u32| linear_predictors[person as usize].expect("it is one of those who have a score").0;
+    let steps = Steps::of(&scored, score, people);
+    let (ranks, bands, in_bands) = (vec![None; people], vec![None; people], vec![0; bands]);
+    let mut strata = Strata { ranks, bands, scored, in_bands, steps };
+    let Strata { ranks, bands, in_bands, scored, steps } = &mut strata;
     let mut put = |person: u32, above: u32, linear_predictor: Nano| {
         ranks[person as usize] = NonZeroU32::new(above + 1);
         if let Some(band) = band(above, linear_predictor) {
@@ -76,30 +79,39 @@ fn placed(scored: Vec<(i64, u32)>, people: usize, bands: usize, band: impl Fn(u3
     };
     match steps {
         Some(steps) => {
-            let mut above = steps.above(in_spine_order);
-            for &person in &*in_spine_order {
+            let mut above = steps.above(scored);
+            for &person in &*scored {
                 let place = usize::from(steps.places[person as usize]);
                 put(person, above[place], steps.linear_predictors[place]);
                 above[place] += 1;
             }
         }
-        None => ranked(scored, people).into_iter().zip(0..).for_each(|((person, linear_predictor), above)| {
+        None => ranked(scored, score, people).into_iter().zip(0..).for_each(|((person, linear_predictor), above)| {
             put(person, above, linear_predictor);
         }),
     }
     strata
 }
 
+impl Strata {
+    /// Those of some people who have a score.
+    pub fn scored_among(&self, people: Range<usize>) -> &[u32] {
+        let before = |end: usize| self.scored.partition_point(|person| (*person as usize) < end);
+        &self.scored[before(people.start)..before(people.end)]
+    }
+}
+
 impl Steps {
     /// More than this are not few.
     const MOST: usize = 1 << 12;
 
-    fn of(scored: &[(i64, u32)], people: usize) -> Option<Steps> {
+    fn of(scored: &[u32], score: impl Fn(u32) -> i64, people: usize) -> Option<Steps> {
         // Numbered as they are met; a table that is only asked, never walked.
         let mut known: hashbrown::HashMap<i64, u16> = hashbrown::HashMap::new();
         let mut met: Vec<(i64, u16)> = Vec::new();
         let mut places = vec![0; people];
-        for &(linear_predictor, person) in scored {
+        for &person in scored {
+            let linear_predictor = score(person);
             let place = *known.entry(linear_predictor).or_insert(met.len() as u16);
             if usize::from(place) == met.len() {
                 met.push((linear_predictor, place));
@@ -114,7 +126,7 @@ impl Steps {
         for ((_, place), new) in met.iter().zip(0..) {
             sorted[usize::from(*place)] = new;
         }
-        for (_, person) in scored {
+        for person in scored {
             let place = &mut places[*person as usize];
             *place = sorted[usize::from(*place)];
         }
@@ -135,18 +147,19 @@ impl Steps {
 }
 
 /// People with their scores from the highest down, ties in their own order.
-fn ranked(mut scored: Vec<(i64, u32)>, people: usize) -> Vec<(u32, Nano)> {
-    let (lowest, highest) =
-        scored.iter().fold((i64::MAX, i64::MIN), |(low, high), (lp, _)| (low.min(*lp), high.max(*lp)));
+fn ranked(scored: &[u32], score: impl Fn(u32) -> i64, people: usize) -> Vec<(u32, Nano)> {
+    let scores = scored.iter().map(|&person| score(person));
+    let (lowest, highest) = scores.clone().fold((i64::MAX, i64::MIN), |(low, high), lp| (low.min(lp), high.max(lp)));
     let people_bits = u32::BITS - (people as u32).leading_zeros();
     let span_bits = if scored.is_empty() { 0 } else { u64::BITS - highest.abs_diff(lowest).leading_zeros() };
     if people_bits + span_bits > u64::BITS {
-        scored.sort_unstable_by_key(|(lp, person)| (std::cmp::Reverse(*lp), *person));
-        return scored.into_iter().map(|(lp, person)| (person, Nano(lp))).collect();
+        let mut ranked: Vec<(u32, Nano)> = scored.iter().copied().zip(scores.map(Nano)).collect();
+        ranked.sort_unstable_by_key(|(person, lp)| (std::cmp::Reverse(lp.0), *person));
+        return ranked;
     }
     // How far below the highest, and then the person, in one number each.
-    let key = |(lp, person): (i64, u32)| highest.abs_diff(lp) << people_bits | u64::from(person);
-    let keys = scored.into_iter().map(key).collect();
+    let key = |(lp, person): (i64, &u32)| highest.abs_diff(lp) << people_bits | u64::from(*person);
+    let keys = scores.zip(scored).map(key).collect();
     let sorted = sorted_above(keys, people_bits, people_bits + span_bits);
     let person = (1u64 << people_bits) - 1;
     let taken_apart = |key: u64| ((key & person) as u32, Nano(highest.wrapping_sub_unsigned(key >> people_bits)));
@@ -198,13 +211,14 @@ mod tests {
                 let mut expected: Vec<u32> =
                     (0..people as u32).filter(|&person| scores[person as usize].is_ok()).collect();
                 expected.sort_by_key(|&person| (std::cmp::Reverse(scores[person as usize].unwrap()), person));
-                let scored = (0..people as u32).filter_map(|person| Some((scores[person as usize].ok()?.0, person)));
-                let scored: Vec<(i64, u32)> = scored.collect();
+                let mut scored = expected.clone();
+                scored.sort_unstable();
+                let score = |person: u32| scores[person as usize].unwrap().0;
                 let what = format!("{people} people from {lowest} to {highest}");
                 let in_order: Vec<(u32, Nano)> =
                     expected.iter().map(|&person| (person, scores[person as usize].unwrap())).collect();
-                assert_eq!(ranked(scored.clone(), people), in_order, "{what}");
-                let strata = placed(scored.clone(), people, 0, |_, _| None);
+                assert_eq!(ranked(&scored, score, people), in_order, "{what}");
+                let strata = placed(&scores, scored.clone(), 0, |_, _| None);
                 let mut by_rank = strata.scored.clone();
                 by_rank.sort_by_key(|person| strata.ranks[*person as usize]);
                 assert_eq!(by_rank, expected, "{what}");
@@ -213,7 +227,7 @@ mod tests {
                     continue;
                 };
                 let of_steps = |person: u32| steps.linear_predictors[usize::from(steps.places[person as usize])].0;
-                assert!(scored.iter().all(|(score, person)| of_steps(*person) == *score), "{what}");
+                assert!(scored.iter().all(|person| of_steps(*person) == score(*person)), "{what}");
             }
         }
     }

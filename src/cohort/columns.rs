@@ -59,10 +59,9 @@ impl<'a> Present<'a> {
     pub fn of_rows(&self, people: &[u32], rows: Range<usize>) -> (&'a [u32], Option<&[u64]>) {
         assert!(rows.start.is_multiple_of(BITS) && !rows.is_empty(), "rows begin where a number of bits does");
         let (first, last) = (people[rows.start], people[rows.end - 1]);
-        let start = self.strata.scored.partition_point(|person| *person < first);
-        let end = self.strata.scored.partition_point(|person| *person <= last);
+        let scored = self.strata.scored_among(first as usize..last as usize + 1);
         let bits = self.rows.as_ref().map(|bits| &bits[rows.start / BITS..rows.end.div_ceil(BITS)]);
-        (&self.strata.scored[start..end], bits)
+        (scored, bits)
     }
 
     fn has(&self, person: u32) -> bool {
@@ -148,9 +147,9 @@ pub fn published_columns<'a>(
     strata: &'a [Strata],
     availability: &'a Availability,
 ) -> Published<'a> {
-    let registered = |standing: &Standing| matches!(standing, Standing::Registered { .. });
-    let standings = scores.standings.iter().enumerate().filter(|(_, standing)| registered(standing));
-    let people: Vec<u32> = standings.map(|(person, _)| person as u32).collect();
+    let mut people = Vec::with_capacity(scores.standings.len());
+    let registered = (0..).zip(&scores.standings).filter(|(_, standing)| standing.is_registered());
+    people.extend(registered.map(|(person, _)| person));
     let making = Making { spine, practices, scores, availability };
     let present =
         |(model, strata): (&Model, &'a Strata)| model.is_scored().then(|| Arc::new(Present::new(strata, &people)));

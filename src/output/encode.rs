@@ -561,7 +561,16 @@ fn shared_start(one: &str, other: &str) -> usize {
     if std::ptr::eq(one, other) {
         return one.len();
     }
-    one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count()
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut start = 0;
+    for (one, other) in one.as_chunks().0.iter().zip(other.as_chunks().0) {
+        let differs = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if differs != 0 {
+            return start + differs.trailing_zeros() as usize / 8;
+        }
+        start += size_of::<u64>();
+    }
+    start + one[start..].iter().zip(&other[start..]).take_while(|(one, other)| one == other).count()
 }
 
 /// Packs numbers of one width of bits, the lowest bit first, and zeros up to a multiple of eight numbers.
@@ -583,6 +592,14 @@ fn push_packed(out: &mut Vec<u8>, width: u32, numbers: &[u32]) {
         14 => push_narrow::<14>,
         15 => push_narrow::<15>,
         16 => push_narrow::<16>,
+        17 => push_narrow::<17>,
+        18 => push_narrow::<18>,
+        19 => push_narrow::<19>,
+        20 => push_narrow::<20>,
+        21 => push_narrow::<21>,
+        22 => push_narrow::<22>,
+        23 => push_narrow::<23>,
+        NARROW => push_narrow::<{ NARROW as usize }>,
         _ => {
             let mut packer = Packer::new(out, width);
             numbers.iter().for_each(|number| packer.push(u64::from(*number)));
@@ -592,22 +609,30 @@ fn push_packed(out: &mut Vec<u8>, width: u32, numbers: &[u32]) {
     narrow(out, numbers);
 }
 
-/// The same for a width of which four numbers fit in 64 bits, known when this is compiled: nearly all columns.
+/// The widest that is packed eight numbers at a time: a place or a rank of so many needs no more.
+const NARROW: u32 = 24;
+
+/// The same for a width that is known when this is compiled: nearly all columns.
 fn push_narrow<const WIDTH: usize>(out: &mut Vec<u8>, numbers: &[u32]) {
     let mut at = out.len();
     // Each eight is written in full; the next one overwrites what is beyond its width.
     let eights = numbers.len().div_ceil(8);
-    out.resize(at + eights * WIDTH + size_of::<u128>(), 0);
+    out.resize(at + eights * WIDTH + 2 * size_of::<u128>(), 0);
     let mut push = |eight: &[u32; 8]| {
         let of = |places: std::ops::Range<usize>| {
             let first = places.start;
-            places.fold(0, |all, place| all | u64::from(eight[place]) << ((place - first) * WIDTH))
+            places.fold(0, |all, place| all | u128::from(eight[place]) << ((place - first) * WIDTH))
         };
         if WIDTH <= 8 {
-            out[at..at + size_of::<u64>()].copy_from_slice(&of(0..8).to_le_bytes());
+            out[at..at + size_of::<u64>()].copy_from_slice(&(of(0..8) as u64).to_le_bytes());
         } else {
-            let held = u128::from(of(0..4)) | u128::from(of(4..8)) << (4 * WIDTH);
-            out[at..at + size_of::<u128>()].copy_from_slice(&held.to_le_bytes());
+            let (low, high) = (of(0..4), of(4..8));
+            out[at..at + size_of::<u128>()].copy_from_slice(&(low | high << (4 * WIDTH)).to_le_bytes());
+            if WIDTH > 16 {
+                let rest = high >> (u128::BITS as usize - 4 * WIDTH);
+                let at = at + size_of::<u128>();
+                out[at..at + size_of::<u128>()].copy_from_slice(&rest.to_le_bytes());
+            }
         }
         at += WIDTH;
     };
@@ -709,9 +734,16 @@ fn push_block(page: &mut Vec<u8>, differences: &mut [i64]) {
     }
     page.extend_from_slice(&widths);
     for (width, part) in widths.iter().zip(differences.chunks(IN_MINIBLOCK)) {
-        let mut packer = Packer::new(page, u32::from(*width));
-        part.iter().for_each(|above| packer.push(*above as u64));
-        packer.fill_up(IN_MINIBLOCK - part.len());
+        let width = u32::from(*width);
+        if width > NARROW {
+            let mut packer = Packer::new(page, width);
+            part.iter().for_each(|above| packer.push(*above as u64));
+            packer.fill_up(IN_MINIBLOCK - part.len());
+        } else if width > 0 {
+            let mut narrow = [0; IN_MINIBLOCK];
+            narrow.iter_mut().zip(part).for_each(|(narrow, above)| *narrow = *above as u32);
+            push_packed(page, width, &narrow);
+        }
     }
 }
 
@@ -802,7 +834,8 @@ mod tests {
 
     #[test]
     fn whole_numbers_come_back_whatever_their_spread_and_gaps() {
-        for spread in [1i64, 2, 3, 100, CLOSE, CLOSE + 1, 1 << 33, i64::MAX / 2] {
+        let wide = (13..40).map(|bits| 1 << bits);
+        for spread in [1i64, 2, 3, 100, CLOSE, CLOSE + 1, i64::MAX / 2].into_iter().chain(wide) {
             for gaps in [1i64, 2, 7, 1_000] {
                 for length in [1i64, 2, 31, 32, 33, 129, 1_000] {
                     let number = |n: i64| n.wrapping_mul(6_364_136_223_846_793_005) % spread;

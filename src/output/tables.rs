@@ -1,5 +1,6 @@
 //! The analysis files: pseudonymised, one row per person, as Parquet.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,7 @@ use crate::cohort::columns::{Few, Fill, NO_NUMBER, Numbers, Present, Published, 
 use crate::model::Model;
 use crate::person::Spine;
 use crate::score::people::{REASONS, Reason, Scores};
+use crate::strata::Strata;
 
 /// Rows in a row group, which are laid out in memory at once.
 const ROWS: usize = 1 << 17;
@@ -156,11 +158,21 @@ impl Reasons {
 const ANY_MODEL: [Reason; 5] =
     [Reason::Died, Reason::NotYetBorn, Reason::NotRegistered, Reason::Age, Reason::RegisteredDays];
 
-/// `not_scored.parquet`: everybody without a score of some model, and why; in order of person, then of model.
-pub fn not_scored(models: &[Model], spine: &Spine, scores: &Scores, desks: &Desks) -> Result<OutputFile> {
+/// By reason in words: how many people have no score for it.
+pub type ByReason = BTreeMap<String, u64>;
+
+/// `not_scored.parquet`: everybody without a score of some model, and why; in order of person, then of model. Beside it,
+/// by model, how many there are.
+pub fn not_scored(
+    models: &[Model],
+    spine: &Spine,
+    scores: &Scores,
+    strata: &[Strata],
+    desks: &Desks,
+) -> Result<(OutputFile, Vec<ByReason>)> {
     let reasons = &Reasons::new(models);
     let mut rows = desks.missing.lock().unwrap_or_else(PoisonError::into_inner);
-    list_missing(models, reasons, scores, spine.people() as u32, &mut rows);
+    let people = list_missing(models, reasons, (scores, strata), &mut rows);
     let rows = &*rows;
     let of_person = |range: Range<usize>, desk: &mut Desk, column: &ColumnDescPtr| {
         let ids = rows[range].iter().map(|row| Some(&*spine.ids[row.0 as usize].0));
@@ -183,22 +195,33 @@ pub fn not_scored(models: &[Model], spine: &Spine, scores: &Scores, desks: &Desk
         Lazy { field: named("model"), write: Box::new(of_model) },
         Lazy { field: named("reason"), write: Box::new(of_reason) },
     ];
-    Ok(OutputFile::new("not_scored.parquet", parquet(&columns, rows.len(), desks)?))
+    let mut by_reason = vec![ByReason::new(); models.len()];
+    for (&(model, reason), people) in reasons.all.iter().zip(people).filter(|(_, people)| *people > 0) {
+        let model = usize::from(model);
+        *by_reason[model].entry(reason.words(&models[model])).or_default() += people;
+    }
+    Ok((OutputFile::new("not_scored.parquet", parquet(&columns, rows.len(), desks)?), by_reason))
 }
 
-/// Everybody without a score of some model, in order of person, then of model.
-fn list_missing(models: &[Model], reasons: &Reasons, scores: &Scores, people: u32, rows: &mut Vec<Missing>) {
-    let reason = |person: u32, number: usize| match models[number].is_scored() {
-        true => scores.models[number].linear_predictors[person as usize].err(),
-        false => Reason::of_standing(scores.standings[person as usize]),
+/// Everybody without a score of some model, in order of person, then of model; how many people there are by the
+/// reason's number.
+fn list_missing(
+    models: &[Model],
+    reasons: &Reasons,
+    (scores, strata): (&Scores, &[Strata]),
+    rows: &mut Vec<Missing>,
+) -> Vec<u64> {
+    let people = scores.standings.len();
+    let some: Vec<Range<usize>> =
+        (0..people).step_by(PEOPLE_AT_ONCE).map(|first| first..people.min(first + PEOPLE_AT_ONCE)).collect();
+    let missing = |some: &Range<usize>| -> usize {
+        let of_model = |(model, strata): (&Model, &Strata)| match model.is_scored() {
+            true => some.len() - strata.scored_among(some.clone()).len(),
+            false => scores.standings[some.clone()].iter().filter(|standing| !standing.is_registered()).count(),
+        };
+        models.iter().zip(strata).map(of_model).sum()
     };
-    let some = (0..people).step_by(PEOPLE_AT_ONCE).map(|first| first..people.min(first + PEOPLE_AT_ONCE as u32));
-    let some: Vec<Range<u32>> = some.collect();
-    let missing = |some: &Range<u32>| -> usize {
-        let of_model = |number| some.clone().filter(|&person| reason(person, number).is_some()).count();
-        (0..models.len()).map(of_model).sum()
-    };
-    let counts: Vec<usize> = some.par_iter().map(missing).collect();
+    let counts: Vec<usize> = some.iter().map(missing).collect();
     rows.resize(counts.iter().sum(), (0, 0));
     let mut left = &mut rows[..];
     let mut parts = Vec::with_capacity(counts.len());
@@ -207,12 +230,29 @@ fn list_missing(models: &[Model], reasons: &Reasons, scores: &Scores, people: u3
         parts.push(part);
         left = rest;
     }
-    some.into_par_iter().zip(parts).for_each(|(some, part)| {
-        let all = some.flat_map(|person| (0..models.len()).map(move |number| (person, number)));
-        let missing =
-            all.filter_map(|(person, number)| Some((person, reasons.number(number, reason(person, number)?))));
-        part.iter_mut().zip(missing).for_each(|(row, missing)| *row = missing);
-    });
+    let list = |(some, part): (Range<usize>, &mut [Missing])| {
+        let mut people = vec![0; reasons.all.len()];
+        let mut rows = part.iter_mut();
+        for person in some {
+            for (number, of) in scores.models.iter().enumerate() {
+                // A model of facts has no scores, and then a person's standing says it.
+                let score = of.linear_predictors.get(person).map(|score| score.err());
+                let reason = score.unwrap_or_else(|| Reason::of_standing(scores.standings[person]));
+                if let Some(reason) = reason {
+                    let reason = reasons.number(number, reason);
+                    people[reason as usize] += 1;
+                    *rows.next().expect("whoever has no score is counted") = (person as u32, reason);
+                }
+            }
+        }
+        assert!(rows.next().is_none(), "whoever is counted has no score");
+        people
+    };
+    let add = |mut one: Vec<u64>, two: Vec<u64>| {
+        one.iter_mut().zip(two).for_each(|(one, two)| *one += two);
+        one
+    };
+    some.into_par_iter().zip(parts).map(list).reduce(|| vec![0; reasons.all.len()], add)
 }
 
 const PEOPLE_AT_ONCE: usize = 1 << 12;
@@ -464,7 +504,6 @@ mod tests {
 
     use super::*;
     use crate::cohort::columns::fill;
-    use crate::strata::Strata;
 
     /// Of a spine on which every fifth person is not published; some of the others have a score.
     fn columns<'a>(strata: &'a Strata, people: &[u32]) -> Vec<PublishedColumn<'a>> {

@@ -21,12 +21,13 @@ use crate::measure::rehospitalisation::Provider;
 use crate::model::Model;
 use crate::output::OutputFile;
 use crate::output::last::Counted;
-use crate::output::manifest::{Decides, Manifest, ModelLine, SourceQuality, Step, rejects_csv};
+use crate::output::lists::Glimpse;
+use crate::output::manifest::{CohortLine, Decides, Manifest, ModelLine, SourceQuality, Step, rejects_csv};
 use crate::output::publish::{Stage, leave_stopped};
-use crate::output::tables::{self, Desks};
+use crate::output::tables::{self, ByReason, Desks};
 use crate::person::Standing;
 use crate::score::fidelity::Grade;
-use crate::score::people::{ModelScores, Reason};
+use crate::strata::Strata;
 use crate::timeline::Picked;
 
 pub(super) fn timings_json(clock: &Clock, as_of: Day) -> OutputFile {
@@ -82,65 +83,69 @@ impl AtDate<'_> {
         decides: &Decides,
         sources: &[SourceQuality],
     ) -> Result<(DateReport, LastLists), Failure> {
-        let (files, report) = self.files(decides, sources).map_err(Failure::Unexpected)?;
-        stage.write(&files).map_err(Failure::Output)?;
-        let written = LastLists::of_this_run(report.as_of, &files, &self.prepared.cohort_names());
-        Ok((report, written))
+        let Files { mut files, models, cohorts, first_list } = self.files(sources).map_err(Failure::Unexpected)?;
+        let hashes = || {
+            let hashed = files.par_iter().filter(|file| !file.is_encrypted);
+            hashed.map(|file| (file.path.clone(), file.sha256())).collect()
+        };
+        let (outputs, staged) = rayon::join(hashes, || stage.write(&files));
+        staged.map_err(Failure::Output)?;
+        let manifest = Manifest {
+            run_id: decides.run_id(),
+            decides: decides.clone(),
+            attrition: self.attrition(),
+            models,
+            cohorts,
+            outputs,
+        };
+        let json = serde_json::to_value(&manifest).map_err(|error| Failure::Unexpected(error.into()))?;
+        files.push(OutputFile::new("manifest.json", pretty(&json)));
+        stage.write(&files[files.len() - 1..]).map_err(Failure::Output)?;
+        let as_of = self.scored.scores.as_of;
+        let written = LastLists::of_this_run(as_of, &files, &self.prepared.cohort_names());
+        let Manifest { models, cohorts, .. } = manifest;
+        Ok((DateReport { as_of, models, cohorts, first_list }, written))
     }
 
-    fn files(&self, decides: &Decides, sources: &[SourceQuality]) -> Result<(Vec<OutputFile>, DateReport)> {
+    /// All files but the manifest, and what it says of them.
+    fn files(&self, sources: &[SourceQuality]) -> Result<Files> {
         let mut published = self.scored.published(self.prepared, &self.loaded.people);
         published.columns.extend(self.past.columns(self.scored.scores.as_of));
         // The lists are mostly made on one thread; the others write the analysis files meanwhile.
-        let (analysis, lists) = rayon::join(|| self.analysis(&published), || self.lists(published.clone()));
-        let (mut files, lists) = (analysis?, lists?);
+        let analysis = || rayon::join(|| self.analysis(&published), || self.quality(sources));
+        let ((analysis, quality), lists) = rayon::join(analysis, || self.lists(published.clone()));
+        let ((scores, (not_scored, by_reason)), lists) = (analysis?, lists?);
+        let mut files = vec![scores, not_scored];
         files.extend(lists.files);
-        files.push(OutputFile::new(
-            "quality.json",
-            pretty(&serde_json::json!({
-                "sources": sources,
-                "gates": self.gates,
-                "counted": self.counted,
-                "governance": governance(self.prepared, self.loaded),
-                "fidelity": self.fidelity(),
-                "rehospitalisation": self.rehospitalisation(),
-            })),
-        ));
+        files.push(quality);
         for (input, counts) in counted(self.prepared, self.loaded) {
             if !counts.rejects.is_empty() {
                 let names: Vec<String> = input.files.iter().map(|file| file.name.clone()).collect();
                 files.push(OutputFile::new(format!("rejects/{}.csv", input.name), rejects_csv(counts, &names)));
             }
         }
-        let manifest = Manifest {
-            run_id: decides.run_id(),
-            decides: decides.clone(),
-            attrition: self.attrition(),
-            models: self.model_lines(),
-            cohorts: lists.lines.clone(),
-            outputs: files
-                .par_iter()
-                .filter(|file| !file.is_encrypted)
-                .map(|file| (file.path.clone(), file.sha256()))
-                .collect(),
-        };
-        files.push(OutputFile::new("manifest.json", pretty(&serde_json::to_value(&manifest)?)));
-        let report = DateReport {
-            as_of: self.scored.scores.as_of,
-            models: manifest.models,
-            cohorts: lists.lines,
-            first_list: lists.first,
-        };
-        Ok((files, report))
+        Ok(Files { files, models: self.model_lines(by_reason), cohorts: lists.lines, first_list: lists.first })
     }
 
-    fn analysis(&self, published: &Published) -> Result<Vec<OutputFile>> {
-        let (models, scores) = (&self.prepared.models, &self.scored.scores);
+    fn quality(&self, sources: &[SourceQuality]) -> OutputFile {
+        let json = serde_json::json!({
+            "sources": sources,
+            "gates": self.gates,
+            "counted": self.counted,
+            "governance": governance(self.prepared, self.loaded),
+            "fidelity": self.fidelity(),
+            "rehospitalisation": self.rehospitalisation(),
+        });
+        OutputFile::new("quality.json", pretty(&json))
+    }
+
+    fn analysis(&self, published: &Published) -> Result<(OutputFile, (OutputFile, Vec<ByReason>))> {
+        let (models, Scored { scores, strata, .. }) = (&self.prepared.models, self.scored);
         let (all, not_scored) = rayon::join(
             || tables::scores(published, models, scores, self.desks),
-            || tables::not_scored(models, &self.loaded.people.spine, scores, self.desks),
+            || tables::not_scored(models, &self.loaded.people.spine, scores, strata, self.desks),
         );
-        Ok(vec![all?, not_scored?])
+        Ok((all?, not_scored?))
     }
 
     /// By scored model: people by grade, and what became of each term.
@@ -209,26 +214,28 @@ impl AtDate<'_> {
         ]
     }
 
-    fn model_lines(&self) -> Vec<ModelLine> {
-        let scored = self.prepared.models.iter().enumerate().filter(|(_, model)| model.is_scored());
-        scored.map(|(number, model)| self.model_line(number, model)).collect()
+    fn model_lines(&self, by_reason: Vec<ByReason>) -> Vec<ModelLine> {
+        let line = |((model, strata), not_scored): ((&Model, &Strata), ByReason)| {
+            let names = model.bands.names().into_iter().map(str::to_owned);
+            ModelLine {
+                id: model.id.clone(),
+                version: model.version.clone(),
+                scored: strata.scored.len() as u64,
+                not_scored,
+                bands: names.zip(strata.in_bands.iter().copied()).collect(),
+            }
+        };
+        let models = self.prepared.models.iter().zip(&self.scored.strata).zip(by_reason);
+        models.filter(|((model, _), _)| model.is_scored()).map(line).collect()
     }
+}
 
-    fn model_line(&self, number: usize, model: &Model) -> ModelLine {
-        let mut not_scored: BTreeMap<String, u64> = BTreeMap::new();
-        for (reason, people) in reasons(&self.scored.scores.models[number]) {
-            *not_scored.entry(reason.words(model)).or_default() += people;
-        }
-        let strata = &self.scored.strata[number];
-        let names = model.bands.names().into_iter().map(str::to_owned);
-        ModelLine {
-            id: model.id.clone(),
-            version: model.version.clone(),
-            scored: strata.scored.len() as u64,
-            not_scored,
-            bands: names.zip(strata.in_bands.iter().copied()).collect(),
-        }
-    }
+/// What is written of one as-of day but for the manifest, and what that says of it.
+struct Files {
+    files: Vec<OutputFile>,
+    models: Vec<ModelLine>,
+    cohorts: Vec<CohortLine>,
+    first_list: Option<Glimpse>,
 }
 
 /// What a run that a gate stopped leaves for whoever has to find out why.
@@ -276,18 +283,6 @@ impl Stopped<'_> {
 
 /// How many rejects of a source a stopped run lists.
 const STOPPED_REJECTS: usize = 1_000;
-
-/// Why people have no score, and how many; there are few reasons.
-fn reasons(scores: &ModelScores) -> BTreeMap<Reason, u64> {
-    let mut found: Vec<(Reason, u64)> = Vec::new();
-    for reason in scores.linear_predictors.iter().filter_map(|result| result.err()) {
-        match found.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, people)) => *people += 1,
-            None => found.push((reason, 1)),
-        }
-    }
-    found.into_iter().collect()
-}
 
 /// What the settings say of purposes and of what is let through, and what opt-outs came to.
 fn governance(prepared: &Prepared, loaded: &Loaded) -> serde_json::Value {
