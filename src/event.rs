@@ -41,6 +41,15 @@ impl Event {
         u128::from(day) << 96 | u128::from(self.concept) << 64 | u128::from(amount) << 32 | later
     }
 
+    /// The event with this [`Event::key`].
+    #[inline]
+    pub fn of_key(key: u128) -> Event {
+        const SIGN: u32 = 1 << 31;
+        let word = |bits: u32| (key >> bits) as u32;
+        let (day, amount) = ((word(96) ^ SIGN) as i32, (word(32) ^ SIGN) as i32);
+        Event { day, concept: word(64), amount, days: (word(0) >> 16) as u16, known_after: word(0) as u16 }
+    }
+
     /// Whether it had happened and been recorded before the day.
     #[inline]
     pub fn is_known_on(&self, day: i32) -> bool {
@@ -165,5 +174,27 @@ impl Streams {
             names.sort();
             names.dedup();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Event;
+
+    #[test]
+    fn an_event_comes_back_from_its_key_and_keys_are_in_the_order_of_events() {
+        let numbers = [i32::MIN, -1, 0, 1, i32::MAX];
+        let mut events = Vec::new();
+        for day in numbers {
+            for concept in [0, 7, u32::MAX] {
+                for amount in numbers {
+                    let days = [(0, 0), (0, Event::OPEN), (1, 2), (Event::OPEN, 0)];
+                    events.extend(days.map(|(days, known_after)| Event { day, concept, amount, days, known_after }));
+                }
+            }
+        }
+        let of = |event: &Event| (event.day, event.concept, event.amount, event.days, event.known_after);
+        assert!(events.is_sorted_by_key(of) && events.is_sorted_by_key(Event::key));
+        assert!(events.iter().all(|event| Event::of_key(event.key()) == *event));
     }
 }

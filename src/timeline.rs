@@ -194,9 +194,9 @@ impl Timelines {
         by_range: Vec<Blocks>,
         names: &[Option<Vec<u32>>],
     ) -> Timelines {
-        let sorted = by_range.into_par_iter().enumerate().map(|(range, parts)| {
+        let sorted = by_range.into_par_iter().enumerate().map_init(Vec::new, |keys, (range, parts)| {
             let before = range * in_range;
-            sort_range((first + before) as u32, in_range.min(people.saturating_sub(before)), &parts, names)
+            sort_range((first + before) as u32, in_range.min(people.saturating_sub(before)), &parts, names, keys)
         });
         Timelines { first: first as u32, people, ranges: sorted.collect(), places: None }
     }
@@ -270,8 +270,14 @@ impl Picked {
     }
 }
 
-/// The events of a range of people, from the parts that have rows of it.
-fn sort_range(first: u32, people: usize, parts: &[(Vec<Row>, usize)], names: &[Option<Vec<u32>>]) -> Range {
+/// The events of a range of people, from the parts that have rows of it; `keys` is room that is used again.
+fn sort_range(
+    first: u32,
+    people: usize,
+    parts: &[(Vec<Row>, usize)],
+    names: &[Option<Vec<u32>>],
+    keys: &mut Vec<u128>,
+) -> Range {
     let mut starts = vec![0u32; people + 1];
     for (rows, _) in parts {
         for row in rows {
@@ -282,76 +288,23 @@ fn sort_range(first: u32, people: usize, parts: &[(Vec<Row>, usize)], names: &[O
         starts[person + 1] += starts[person];
     }
     let mut next = starts.clone();
-    let mut events = vec![Event::default(); starts[people] as usize];
+    let rows = starts[people] as usize;
+    keys.resize(keys.len().max(rows), 0);
+    let keys = &mut keys[..rows];
     for (rows, part) in parts {
         let names = names[*part].as_deref();
         for row in rows {
             let concept = names.map_or(row.event.concept, |names| names[row.event.concept as usize]);
             let place = &mut next[(row.person - first) as usize];
-            events[*place as usize] = Event { concept, ..row.event };
+            keys[*place as usize] = Event { concept, ..row.event }.key();
             *place += 1;
         }
     }
-    let mut runs = Runs::default();
+    // Sorting numbers takes no branch; merging the runs that sources in order of day leave of each person took longer.
     for person in 0..people {
-        runs.sort(&mut events[starts[person] as usize..starts[person + 1] as usize]);
+        keys[starts[person] as usize..starts[person + 1] as usize].sort_unstable();
     }
-    Range { starts, events }
-}
-
-/// Sorts slices that are a few ascending runs: a source that comes in order of day leaves one of each person.
-#[derive(Default)]
-struct Runs {
-    /// Where each run ends.
-    ends: Vec<u32>,
-    merged: Vec<Event>,
-}
-
-impl Runs {
-    /// More runs than this are not merged two by two: then the rows came in no order.
-    const MOST: usize = 32;
-
-    fn sort(&mut self, events: &mut [Event]) {
-        self.ends.clear();
-        let breaks = events.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]);
-        self.ends.extend(breaks.map(|(place, _)| place as u32 + 1).take(Runs::MOST));
-        if self.ends.len() == Runs::MOST {
-            return events.sort_unstable();
-        }
-        self.ends.push(events.len() as u32);
-        while self.ends.len() > 1 {
-            self.merge_pairs(events);
-        }
-    }
-
-    /// Merges every two neighbouring runs into one.
-    fn merge_pairs(&mut self, events: &mut [Event]) {
-        let (mut start, mut kept) = (0, 0);
-        for pair in (0..self.ends.len()).step_by(2) {
-            let middle = self.ends[pair] as usize;
-            let end = self.ends.get(pair + 1).map_or(middle, |end| *end as usize);
-            self.merge(&mut events[start..end], middle - start);
-            self.ends[kept] = end as u32;
-            (start, kept) = (end, kept + 1);
-        }
-        self.ends.truncate(kept);
-    }
-
-    /// Merges a run up to a place with the one from there on.
-    fn merge(&mut self, events: &mut [Event], middle: usize) {
-        self.merged.clear();
-        self.merged.extend_from_slice(&events[..middle]);
-        let (mut left, mut right) = (0, middle);
-        for place in 0..events.len() {
-            if left == middle {
-                return;
-            }
-            let takes_right = right < events.len() && events[right] < self.merged[left];
-            events[place] = if takes_right { events[right] } else { self.merged[left] };
-            right += usize::from(takes_right);
-            left += usize::from(!takes_right);
-        }
-    }
+    Range { starts, events: keys.iter().copied().map(Event::of_key).collect() }
 }
 
 #[cfg(test)]
@@ -378,19 +331,6 @@ mod tests {
             assert!(forward.of(person).is_sorted());
         }
         assert!(forward.of(9_000).is_empty());
-    }
-
-    #[test]
-    fn slices_of_a_few_runs_and_of_many_are_sorted() {
-        let mut runs = Runs::default();
-        for (length, run) in [(0, 1), (1, 1), (2, 1), (5, 2), (64, 20), (64, 3), (200, 2), (7, 7)] {
-            let event = |n: u32| row(0, (n % run) as i32, n.wrapping_mul(2_654_435_761) % 11).event;
-            let mut events: Vec<Event> = (0..length).map(event).collect();
-            let mut expected = events.clone();
-            expected.sort_unstable();
-            runs.sort(&mut events);
-            assert_eq!(events, expected, "{length} events in runs of {run}");
-        }
     }
 
     #[test]
