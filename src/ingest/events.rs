@@ -119,6 +119,13 @@ enum Compared {
     Text,
 }
 
+/// Reads one part of the key, into what it has for every row.
+enum KeyReader {
+    Day(Box<DayReader>, Days, Vec<i32>),
+    Field(Box<ValueReader>, Vec<ValueId>),
+    Text,
+}
+
 impl KeyPart {
     fn new(column: usize, name: &str, layout: &LayoutFile) -> KeyPart {
         let day = [&layout.day, &layout.end, &layout.recorded].into_iter().flatten().find(|day| day.column == name);
@@ -234,8 +241,8 @@ struct Thread {
     /// The concept of each place of that column's dictionary, [`FAULT`] where its value has one, and its value.
     by_place: KnownDictionary<u32>,
     value_of_place: Vec<ValueId>,
-    /// One a part of the key, where it is compared as a field.
-    key_fields: Vec<Option<ValueReader>>,
+    /// One a part of the key.
+    keys: Vec<KeyReader>,
     /// By concept: the first day that some date of the run looks back to.
     first_days: Vec<i32>,
     rows: Dealt,
@@ -366,7 +373,7 @@ impl<'a> EventReader<'a> {
             by_value: Vec::new(),
             by_place: KnownDictionary::default(),
             value_of_place: Vec::new(),
-            key_fields: self.shape.duplicate_key.iter().map(|part| self.key_field(part)).collect(),
+            keys: self.shape.duplicate_key.iter().map(|part| self.key_reader(part)).collect(),
             first_days: Vec::new(),
             rows: Dealt::spilling(self.context.spill),
             candidates: ByPerson::default(),
@@ -385,10 +392,13 @@ impl<'a> EventReader<'a> {
         ValueReader::new(field, &self.context.library.sensitive)
     }
 
-    fn key_field(&self, part: &KeyPart) -> Option<ValueReader> {
-        match part.compared {
-            Compared::Field(field) => Some(self.values_of(&self.layout.fields[field])),
-            _ => None,
+    fn key_reader(&self, part: &KeyPart) -> KeyReader {
+        match &part.compared {
+            Compared::Day(column) => KeyReader::Day(Box::new(DayReader::new(column)), Days::default(), Vec::new()),
+            Compared::Field(field) => {
+                KeyReader::Field(Box::new(self.values_of(&self.layout.fields[*field])), Vec::new())
+            }
+            Compared::Text => KeyReader::Text,
         }
     }
 
@@ -546,7 +556,7 @@ impl Thread {
             read_minutes(batch.array(place)?, name(place), &mut self.buffers.minutes)?;
         }
         if !shape.duplicate_key.is_empty() {
-            read_keys(shape, batch, &mut self.key_fields, &mut self.buffers.keys)?;
+            read_keys(shape, batch, &mut self.keys, &mut self.buffers.keys)?;
             self.hash_contents();
         }
         self.count_sent(reader, batch)?;
@@ -1012,28 +1022,26 @@ fn minute_of(text: &[u8]) -> Option<u16> {
 }
 
 /// One hash a row of what copies are known by; the person is told apart beside it.
-fn read_keys(shape: &Shape, batch: &Batch, fields: &mut [Option<ValueReader>], out: &mut Vec<u64>) -> Result<()> {
+fn read_keys(shape: &Shape, batch: &Batch, readers: &mut [KeyReader], out: &mut Vec<u64>) -> Result<()> {
     out.clear();
     out.resize(batch.rows, 0);
     let add = |key: &mut u64, part: &[u8]| *key = xxhash_rust::xxh3::xxh3_64_with_seed(part, *key);
-    for (part, field) in shape.duplicate_key.iter().zip(fields) {
-        let array = batch.array(part.column)?;
+    for (part, reader) in shape.duplicate_key.iter().zip(readers) {
         let name = &shape.wanted[part.column].0;
-        match (&part.compared, field) {
-            (Compared::Day(column), _) => {
-                let mut days = Vec::new();
-                DayReader::new(column).read(array, name, &mut days)?;
+        match reader {
+            KeyReader::Day(reader, runs, days) => {
+                reader.read_runs(batch.required(part.column), name, runs)?;
+                runs.each_row(days);
                 out.iter_mut().zip(days).for_each(|(key, day)| add(key, &day.to_le_bytes()));
             }
-            (Compared::Field(_), Some(reader)) => {
-                let mut values = Vec::new();
-                reader.read(array, name, &mut values)?;
+            KeyReader::Field(reader, values) => {
+                reader.read_column(batch.required(part.column), name, values)?;
                 let normal = &reader.values.values;
-                out.iter_mut().zip(values).for_each(|(key, value)| add(key, &normal[value as usize].0));
+                out.iter_mut().zip(values).for_each(|(key, value)| add(key, &normal[*value as usize].0));
             }
-            _ => {
+            KeyReader::Text => {
                 let mut row = 0;
-                for_each_text(&super::column::plain(array)?, name, |text| {
+                for_each_text(&super::column::plain(batch.array(part.column)?)?, name, |text| {
                     add(&mut out[row], text.unwrap_or_default().trim_ascii());
                     row += 1;
                 })?;

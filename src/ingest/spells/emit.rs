@@ -1,6 +1,7 @@
 //! From a person's spells to events: one for each admission and episode, one for each distinct code and position.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::classify::{self, FieldConditions, IRRELEVANT, ValueId};
@@ -46,7 +47,8 @@ pub(super) struct Emitter<'a> {
     episode: Option<StreamEmitter>,
     coded: Vec<CodedEmitter>,
     values: &'a FieldValues,
-    field_columns: &'a [(usize, usize)],
+    /// The columns of each field, which stand beside each other.
+    columns: Vec<Range<u16>>,
 }
 
 /// A stream with one event for each distinct code and position of a spell.
@@ -82,6 +84,10 @@ impl<'a> Emitter<'a> {
             let first_column = reader.field_columns.iter().position(|(of, _)| *of == field)?;
             Some(CodedEmitter { stream: stream(name)?, field, first_column })
         });
+        let columns_of = |field: usize| {
+            let place = |upto: usize| reader.field_columns.partition_point(|(of, _)| *of < upto) as u16;
+            place(field)..place(field + 1)
+        };
         Emitter {
             context: reader.context,
             admission: stream(ADMISSION),
@@ -89,7 +95,7 @@ impl<'a> Emitter<'a> {
             episode: stream(EPISODE),
             coded: coded.collect(),
             values,
-            field_columns: &reader.field_columns,
+            columns: (0..reader.layout.fields.len()).map(columns_of).collect(),
         }
     }
 }
@@ -260,11 +266,9 @@ impl Part {
         content: &impl Fn(&Episode) -> &'e [Cell],
     ) {
         for episode in spell {
-            for cell in content(episode).iter().filter(|cell| usize::from(cell.column) >= coded.first_column) {
-                if emitter.field_columns[usize::from(cell.column)].0 == coded.field {
-                    let position = u32::from(usize::from(cell.column) != coded.first_column);
-                    self.codes.push((cell.value, position, episode.end));
-                }
+            for cell in of_columns(content(episode), &emitter.columns[coded.field]) {
+                let position = u32::from(usize::from(cell.column) != coded.first_column);
+                self.codes.push((cell.value, position, episode.end));
             }
         }
         self.codes.sort_unstable();
@@ -288,7 +292,7 @@ impl Part {
         key.clear();
         key.push(stream.stream);
         for (from, _) in &stream.fields {
-            cells.of(*from, emitter.field_columns, &mut key);
+            cells.of(*from, &emitter.columns, &mut key);
             key.push(ValueId::MAX);
         }
         let next = self.besides_codes.len() as u32;
@@ -307,7 +311,7 @@ impl Part {
         key.push(stream.stream);
         for ((from, characters), masks) in stream.fields.iter().zip(&stream.masks) {
             let start = key.len();
-            cells.of(*from, emitter.field_columns, &mut key);
+            cells.of(*from, &emitter.columns, &mut key);
             // Of several values, those that no predicate asks about decide nothing, but for being there.
             if *characters == 0 && key.len() > start + 1 {
                 let is_asked = |value: &ValueId| masks[*value as usize].iter().any(|word| *word != 0);
@@ -384,10 +388,9 @@ struct Cells<'a> {
 
 impl Cells<'_> {
     /// Adds the values of a field to `out`.
-    fn of(&self, from: From, field_columns: &[(usize, usize)], out: &mut Vec<ValueId>) {
+    fn of(&self, from: From, columns: &[Range<u16>], out: &mut Vec<ValueId>) {
         let mut add = |cells: &[Cell], field: usize| {
-            let in_field = cells.iter().filter(|cell| field_columns[usize::from(cell.column)].0 == field);
-            out.extend(in_field.map(|cell| cell.value));
+            out.extend(of_columns(cells, &columns[field]).iter().map(|cell| cell.value));
         };
         match from {
             From::First(field) => add(self.first, field),
@@ -397,6 +400,12 @@ impl Cells<'_> {
             From::Nowhere => {}
         }
     }
+}
+
+/// The cells of some columns; cells are in the order of theirs.
+fn of_columns<'c>(cells: &'c [Cell], columns: &Range<u16>) -> &'c [Cell] {
+    let rest = &cells[cells.partition_point(|cell| cell.column < columns.start)..];
+    &rest[..rest.iter().take_while(|cell| cell.column < columns.end).count()]
 }
 
 /// Amounts added up, where there are any.
