@@ -1,19 +1,21 @@
-//! The values of one person at one as-of day, from the slice of the timeline.
+//! The values of one person at one as-of day after another, from the slice of the timeline.
 //!
 //! Each event is looked at once: its concept and age lead to a short list of operations, each of which adds to one
-//! accumulator. The scratch is made once a thread and reused.
+//! accumulator. From one as-of day to a later one windows move: only events that do something else by then are looked
+//! at again, and what they did before is taken back. Measures that hang on more than on which events count are worked
+//! out anew. The scratch is made once a thread and reused.
 //!
 //! Most measures see nothing of most people. What all values are then is worked out once for each age in years and sex;
 //! for each person only those values are worked out that follow from a measure that saw an event, or from what else is
 //! known of the person.
 
-use crate::day::{Day, Months};
+use crate::day::{Day, Month, Months};
 use crate::event::{AmountKind, Event};
 use crate::model::{Expression, Sex, Step, Take};
 use crate::number::Micro;
 
 use super::Attributes;
-use super::plan::{Act, Node, Operation, Operations, Plan, PlannedMeasure, PlannedWindow};
+use super::plan::{Act, LookedUp, Node, Operation, Operations, Plan, PlannedMeasure, PlannedWindow, has_bit, set_bit};
 
 /// Values of nodes that are otherwise than usual.
 type Otherwise = Vec<(u32, Micro)>;
@@ -29,24 +31,80 @@ struct Seen {
 
 const NEVER: i32 = i32::MIN;
 const NOTHING: Seen = Seen { sum: 0, last: NEVER, count: 0 };
+/// A window without a day.
+const NO_DAYS: (i32, i32) = (0, -1);
+
+/// An as-of day, and what is the same of it for everybody.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    pub as_of: Day,
+    month: Month,
+    /// First and last day of each window of the operations; of one that counts back from an anchor, no day.
+    windows: Vec<(i32, i32)>,
+    look_ups: LookedUp,
+    /// Where looking up is counted, among the moments of a scratch.
+    number: usize,
+}
+
+/// Where an event of the person at hand stands at the last as-of day.
+#[derive(Debug, Clone, Copy)]
+struct Aged {
+    /// The first later as-of day on which it does something else.
+    until: i32,
+    /// [`NOT_YET`] of what had not happened or was not known.
+    age: u16,
+    /// Whether it counts for a measure that is worked out anew, and for one for which that is done on each day.
+    is_anew: bool,
+    is_restless: bool,
+}
+
+const NOT_YET: u16 = u16::MAX;
+
+impl Aged {
+    fn not_yet(event: &Event) -> Aged {
+        let until = event.day.saturating_add(i32::from(event.known_after)).saturating_add(1);
+        Aged { until, age: NOT_YET, is_anew: false, is_restless: false }
+    }
+}
 
 /// What a thread needs to evaluate people one after another.
 pub struct Scratch {
     seen: Vec<Seen>,
     /// One bit a measure: whether it saw an event.
     touched: Vec<u64>,
+    /// One bit a measure: whether it may be another than on the as-of day before.
+    moved: Vec<u64>,
+    /// The same of those that are to be worked out anew.
+    again: Vec<u64>,
     /// One bit a node: whether it has to be worked out for this person.
     open: Vec<u64>,
     /// The profile of the last person.
     profile: usize,
-    /// The nodes of the last person that are otherwise than the profile has them, with what that is.
-    changed: Otherwise,
+    /// One a node: what the profile has.
+    of_profile: Vec<Micro>,
+    /// One bit a node: whether it is otherwise with the last person than the profile has it.
+    differs: Vec<u64>,
+    /// Nodes that became otherwise than the profile has them since the as-of day before, or no longer are.
+    flipped: Vec<u32>,
+    /// Whether the person has another profile than on the as-of day before, or is looked at for the first time.
+    is_new: bool,
+    /// By the number of a model, modulo 64: whether a node of it is another than on the as-of day before.
+    moved_models: u64,
+    /// Of events that are followed from day to day: where each stands.
+    aged: Vec<Aged>,
+    /// By code or category: how many of the person's events count for it now, and those that some did.
+    held: Vec<u32>,
+    held_places: Vec<u32>,
     stamps: Vec<u64>,
     round: u64,
+    /// The round in which months were begun to be counted.
+    months_round: u64,
+    /// Of each measure that counts by month: how many different codes each month has.
+    months_of: Vec<Vec<(i32, i32)>>,
+    /// Whether a code came to be known in a month before one in which it was counted, so that months are counted anew.
+    is_disordered: bool,
     /// First and last day of each window of the operations.
     windows: Vec<(i32, i32)>,
-    /// The as-of day that the windows back from it stand for.
-    placed_for: Option<Day>,
     /// The as-of day, then the day of each anchor.
     anchors: Vec<i32>,
     /// One bit an anchor.
@@ -54,8 +112,10 @@ pub struct Scratch {
     months: &'static Months,
     /// One a node of the plan.
     pub values: Vec<Micro>,
-    /// One a measure of the plan.
+    /// By moment and then measure of the plan.
     look_ups: Vec<LookUps>,
+    /// That of the last as-of day which came without one.
+    moment: Option<Moment>,
 }
 
 /// How often a measure looked a code up, and how often its table lacked the code.
@@ -73,10 +133,36 @@ impl Scratch {
 
     /// The nodes of the last person that are otherwise than the profile has them.
     pub fn changed(&self) -> impl Iterator<Item = usize> + '_ {
-        self.changed.iter().map(|(node, _)| *node as usize)
+        ones(&self.differs)
     }
 
-    /// The counts since they were last taken.
+    /// Whether the last person is looked at for the first time, or has another profile than on the as-of day before.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Of whoever is not new: the nodes that became otherwise than the profile has them, and those that no longer are.
+    pub fn flipped(&self) -> impl Iterator<Item = (usize, bool)> + '_ {
+        let differs = |node: usize| self.differs[node / 64] >> (node % 64) & 1 == 1;
+        self.flipped.iter().map(move |&node| (node as usize, differs(node as usize)))
+    }
+
+    /// Whether a value of this model may be another than on the person's as-of day before.
+    pub fn has_moved(&self, model: usize) -> bool {
+        self.moved_models >> (model % u64::BITS as usize) & 1 == 1
+    }
+
+    pub fn has_any_moved(&self) -> bool {
+        self.moved_models != 0
+    }
+
+    fn mark_as_new(&mut self) {
+        self.moved_models = u64::MAX;
+        self.is_new = true;
+        self.flipped.clear();
+    }
+
+    /// The counts of each moment since they were last taken.
     pub fn take_look_ups(&mut self) -> Vec<LookUps> {
         let taken = self.look_ups.clone();
         self.look_ups.fill(LookUps::default());
@@ -109,6 +195,14 @@ pub struct Evaluator<'a> {
     in_nodes: Vec<u64>,
     /// The windows that count back from an anchor.
     anchored_windows: Vec<usize>,
+    /// One bit a measure: whether it is worked out anew on each as-of day; whether it is read anew, since it hangs on the
+    /// day or on the day's tables.
+    restless: Vec<u64>,
+    read_anew: Vec<u64>,
+    /// The measures that count by month.
+    by_month: Vec<usize>,
+    /// By node: the models of which it is a term or a requirement, one bit each, modulo 64.
+    in_models: Vec<u64>,
 }
 
 /// Profiles have an age of 0 to this many years, or none.
@@ -149,8 +243,28 @@ impl<'a> Evaluator<'a> {
         let windows = operations.windows.iter().enumerate();
         let anchored_windows = windows.filter(|(_, planned)| planned.reference > 0).map(|(which, _)| which).collect();
         let in_nodes = in_nodes.collect();
+        let mut in_models = vec![0; plan.nodes.len()];
+        for (number, model) in plan.models.iter().enumerate() {
+            let nodes = model.terms.iter().chain(&model.requires);
+            nodes.for_each(|&node| in_models[node] |= 1 << (number % u64::BITS as usize));
+        }
+        let mut restless = vec![0; plan.measures.len().div_ceil(64)];
+        for operation in operations.all().iter().filter(|operation| operation.is_restless()) {
+            set_bit(&mut restless, usize::from(operation.measure));
+        }
+        let mut read_anew = vec![0; plan.measures.len().div_ceil(64)];
+        for (number, planned) in plan.measures.iter().enumerate() {
+            if planned.is_by_month() || matches!(planned.measure.take, Take::SinceLast | Take::LookUp { .. }) {
+                set_bit(&mut read_anew, number);
+            }
+        }
         let (instructions, operands, steps) = instructions(plan);
-        let readings = plan.measures.iter().map(Reading::new).collect();
+        let by_month: Vec<usize> =
+            (0..plan.measures.len()).filter(|&number| plan.measures[number].is_by_month()).collect();
+        let mut readings: Vec<Reading> = plan.measures.iter().map(Reading::new).collect();
+        for (slot, &measure) in by_month.iter().enumerate() {
+            readings[measure].read = Read::MaxOfMonths(slot as u32);
+        }
         let (usual, profiles) = (Vec::new(), Vec::new());
         let mut evaluator = Evaluator {
             plan,
@@ -166,28 +280,66 @@ impl<'a> Evaluator<'a> {
             beyond_profile,
             in_nodes,
             anchored_windows,
+            restless,
+            read_anew,
+            by_month,
+            in_models,
         };
         (evaluator.usual, evaluator.profiles) = evaluator.all_profiles();
         evaluator
     }
 
     pub fn scratch(&self) -> Scratch {
+        self.scratch_for(1)
+    }
+
+    /// A scratch that counts look-ups at so many moments.
+    pub fn scratch_for(&self, moments: usize) -> Scratch {
+        let words_of_nodes = self.plan.nodes.len().div_ceil(64);
+        let words_of_measures = self.plan.measures.len().div_ceil(64);
         Scratch {
             seen: vec![NOTHING; self.plan.measures.len()],
-            touched: vec![0; self.plan.measures.len().div_ceil(64)],
-            open: vec![0; self.plan.nodes.len().div_ceil(64)],
+            touched: vec![0; words_of_measures],
+            moved: vec![0; words_of_measures],
+            again: vec![0; words_of_measures],
+            open: vec![0; words_of_nodes],
             profile: self.profiles.len(),
-            changed: Vec::new(),
+            of_profile: self.usual.clone(),
+            differs: vec![0; words_of_nodes],
+            flipped: Vec::new(),
+            is_new: true,
+            moved_models: 0,
+            aged: Vec::new(),
+            held: vec![0; self.operations.stamps],
+            held_places: Vec::new(),
             stamps: vec![0; self.operations.stamps],
             round: 0,
-            windows: vec![(0, -1); self.operations.windows.len()],
-            placed_for: None,
+            months_round: 0,
+            months_of: vec![Vec::new(); self.by_month.len()],
+            is_disordered: false,
+            windows: vec![NO_DAYS; self.operations.windows.len()],
             anchors: vec![NEVER; self.plan.anchors.len() + 1],
             all_anchors: (0..self.plan.anchors.len()).fold(0, |bits, number| bits | 1 << number),
             months: Months::shared(),
             values: self.usual.clone(),
-            look_ups: vec![LookUps::default(); self.plan.measures.len()],
+            look_ups: vec![LookUps::default(); moments * self.plan.measures.len()],
+            moment: None,
         }
+    }
+
+    /// What is the same for everybody at an as-of day, with the tables that the operations were made with.
+    pub fn moment(&self, as_of: Day) -> Moment {
+        self.moment_with(as_of, self.operations.look_ups.clone(), 0)
+    }
+
+    /// The moment with this number, with tables of its own.
+    pub fn moment_with(&self, as_of: Day, look_ups: LookedUp, number: usize) -> Moment {
+        let days = |planned: &PlannedWindow| match planned.reference {
+            0 => days_of(planned, as_of.0, as_of),
+            _ => NO_DAYS,
+        };
+        let windows = self.operations.windows.iter().map(days).collect();
+        Moment { as_of, month: as_of.month(), windows, look_ups, number }
     }
 
     /// Fills `scratch.values`: one value for each node of the plan.
@@ -209,22 +361,218 @@ impl<'a> Evaluator<'a> {
         as_of: Day,
         scratch: &mut Scratch,
     ) {
+        let moment = scratch.moment.take().filter(|moment| moment.as_of == as_of);
+        let moment = moment.unwrap_or_else(|| self.moment(as_of));
+        self.begin::<false>(events, anchors_among, person, &moment, scratch);
+        scratch.moment = Some(moment);
+    }
+
+    /// As [`Evaluator::evaluate_anchored`]; where the person is `FOLLOWED`, later as-of days may come after this one.
+    pub fn begin<const FOLLOWED: bool>(
+        &self,
+        events: &[Event],
+        anchors_among: &[Event],
+        person: &impl Attributes,
+        moment: &Moment,
+        scratch: &mut Scratch,
+    ) {
         self.forget(scratch);
-        self.take_profile(person, as_of, scratch);
+        self.take_profile(person, moment, scratch);
         scratch.round += 1;
-        self.place_windows(anchors_among, as_of, scratch);
+        scratch.months_round = scratch.round;
+        self.place_windows(anchors_among, moment, scratch);
+        let as_of = moment.as_of;
         let mut place = 0;
         for (age, after) in self.operations.ages.iter().enumerate().rev() {
             let last_day = as_of.0.saturating_sub(*after) - 1;
             while let Some(event) = events.get(place).filter(|event| event.day <= last_day) {
                 place += 1;
                 let operations = self.operations.of(event.concept, age);
-                if !operations.is_empty() && event.is_known_on(as_of.0) {
+                let is_known = event.is_known_on(as_of.0);
+                if FOLLOWED {
+                    scratch.aged.push(if is_known { self.aged(event, age, operations) } else { Aged::not_yet(event) });
+                }
+                if !operations.is_empty() && is_known {
                     self.take(event, operations, as_of, scratch);
                 }
             }
         }
-        self.finish(person, as_of, scratch);
+        if FOLLOWED {
+            scratch.aged.extend(events[place..].iter().map(Aged::not_yet));
+        }
+        self.open_all(scratch);
+        self.finish(person, moment, scratch);
+        scratch.mark_as_new();
+    }
+
+    /// Fills `scratch.values` for a later as-of day of a person who is followed, with the same events.
+    pub fn move_on(
+        &self,
+        events: &[Event],
+        anchors_among: &[Event],
+        person: &impl Attributes,
+        moment: &Moment,
+        scratch: &mut Scratch,
+    ) {
+        let as_of = moment.as_of;
+        scratch.moved.fill(0);
+        scratch.moved_models = 0;
+        scratch.is_new = false;
+        scratch.flipped.clear();
+        self.place_windows(anchors_among, moment, scratch);
+        let mut is_restless = false;
+        for (place, event) in events.iter().enumerate() {
+            if scratch.aged[place].until <= as_of.0 {
+                self.age(event, place, as_of, scratch);
+            }
+            is_restless |= scratch.aged[place].is_restless;
+        }
+        self.work_out_anew(events, is_restless, as_of, scratch);
+        if std::mem::take(&mut scratch.is_disordered) {
+            self.count_months_anew(events, scratch);
+        }
+        for (moved, (touched, read_anew)) in scratch.moved.iter_mut().zip(scratch.touched.iter().zip(&self.read_anew)) {
+            *moved |= touched & read_anew;
+        }
+        if self.profile(person, moment) == Some(scratch.profile) {
+            scratch.open.fill(0);
+            self.open_measures(|scratch| &scratch.moved, scratch);
+            self.finish(person, moment, scratch);
+        } else {
+            self.forget_nodes(scratch);
+            self.take_profile(person, moment, scratch);
+            self.open_all(scratch);
+            self.finish(person, moment, scratch);
+            scratch.mark_as_new();
+        }
+    }
+
+    /// Where an event stands that has an age and does this.
+    #[inline]
+    fn aged(&self, event: &Event, age: usize, operations: &[Operation]) -> Aged {
+        let asks = operations.iter().fold(0, |asks, operation| asks | operation.asks);
+        Aged {
+            until: self.operations.changes_on(event, age),
+            age: age as u16,
+            is_anew: asks & Operation::ANEW != 0,
+            is_restless: asks & Operation::RESTLESS != 0,
+        }
+    }
+
+    /// Lets an event do what it does on this as-of day, in place of what it did on the one before.
+    fn age(&self, event: &Event, place: usize, as_of: Day, scratch: &mut Scratch) {
+        let before = match scratch.aged[place].age {
+            NOT_YET => &[],
+            age => self.operations.of(event.concept, age.into()),
+        };
+        let age = self.operations.age_of(as_of.0 - event.day).expect("it is known, so that it has happened");
+        let now = self.operations.of(event.concept, age);
+        scratch.aged[place] = self.aged(event, age, now);
+        // Both are stretches of what the concept ever does, in one order.
+        let (mut before, mut now) = (before, now);
+        loop {
+            match (before, now) {
+                ([left, rest @ ..], [other, others @ ..]) if left == other => (before, now) = (rest, others),
+                ([left, rest @ ..], _) if !now.contains(left) => {
+                    self.count(event, left, -1, scratch);
+                    before = rest;
+                }
+                (_, [entered, others @ ..]) => {
+                    self.count(event, entered, 1, scratch);
+                    now = others;
+                }
+                ([left, rest @ ..], []) => {
+                    self.count(event, left, -1, scratch);
+                    before = rest;
+                }
+                ([], []) => break,
+            }
+        }
+    }
+
+    /// Counts an event once more, or once less, for a measure that follows from which events count.
+    fn count(&self, event: &Event, operation: &Operation, times: i32, scratch: &mut Scratch) {
+        let measure = usize::from(operation.measure);
+        if operation.is_by_month() {
+            if times > 0 {
+                self.count_in_month(operation, event, scratch);
+            }
+            return;
+        }
+        if operation.is_anew() {
+            return set_bit(&mut scratch.again, measure);
+        }
+        if !self.is_asked_for(event, operation, &scratch.windows) {
+            return;
+        }
+        set_bit(&mut scratch.touched, measure);
+        set_bit(&mut scratch.moved, measure);
+        self.act_as_count(operation, event, times, scratch);
+    }
+
+    /// Works out the measures that do not follow from what they were: those of which other events count, and the restless
+    /// ones, where there is `any`.
+    fn work_out_anew(&self, events: &[Event], mut any: bool, as_of: Day, scratch: &mut Scratch) {
+        for word in 0..scratch.again.len() {
+            any |= scratch.again[word] != 0;
+            let again = (scratch.again[word] | self.restless[word]) & scratch.touched[word];
+            scratch.again[word] |= self.restless[word];
+            scratch.moved[word] |= again;
+            ones(&[again]).for_each(|bit| scratch.seen[word * 64 + bit] = NOTHING);
+        }
+        if any {
+            scratch.round += 1;
+            for (place, event) in events.iter().enumerate() {
+                let Aged { age, is_anew: true, .. } = scratch.aged[place] else { continue };
+                for operation in self.operations.of(event.concept, age.into()) {
+                    let measure = usize::from(operation.measure);
+                    if has_bit(&scratch.again, measure) && self.is_asked_for(event, operation, &scratch.windows) {
+                        set_bit(&mut scratch.touched, measure);
+                        set_bit(&mut scratch.moved, measure);
+                        self.act(operation, event, as_of, scratch);
+                    }
+                }
+            }
+        }
+        scratch.again.fill(0);
+    }
+
+    /// Counts an event in its month, unless its code was counted there.
+    fn count_in_month(&self, operation: &Operation, event: &Event, scratch: &mut Scratch) {
+        let measure = usize::from(operation.measure);
+        let (min, max) = self.operations.amounts[measure];
+        if operation.asks & Operation::AMOUNT != 0 && !(min..=max).contains(&event.amount) {
+            return;
+        }
+        let Read::MaxOfMonths(slot) = self.readings[measure].read else { unreachable!("it counts by month") };
+        set_bit(&mut scratch.touched, measure);
+        let month = scratch.months.of(event.day).0;
+        let stamp = scratch.months_round << 16 | month as u64;
+        let known = &mut scratch.stamps[operation.place as usize];
+        if *known >= stamp {
+            scratch.is_disordered |= *known > stamp;
+            return;
+        }
+        *known = stamp;
+        let months = &mut scratch.months_of[slot as usize];
+        match months.iter_mut().rev().find(|(known, _)| *known == month) {
+            Some((_, codes)) => *codes += 1,
+            None => months.push((month, 1)),
+        }
+    }
+
+    /// Counts months from all events, where they did not come in order.
+    fn count_months_anew(&self, events: &[Event], scratch: &mut Scratch) {
+        scratch.round += 1;
+        scratch.months_round = scratch.round;
+        scratch.months_of.iter_mut().for_each(Vec::clear);
+        for (place, event) in events.iter().enumerate() {
+            let age = scratch.aged[place].age;
+            let operations = if age == NOT_YET { &[] } else { self.operations.of(event.concept, age.into()) };
+            for operation in operations.iter().filter(|operation| operation.is_by_month()) {
+                self.count_in_month(operation, event, scratch);
+            }
+        }
     }
 
     /// Puts back what the last person had otherwise than the profile.
@@ -233,24 +581,39 @@ impl<'a> Evaluator<'a> {
             scratch.seen[measure] = NOTHING;
         }
         scratch.touched.fill(0);
-        for (node, of_profile) in scratch.changed.drain(..) {
-            scratch.values[node as usize] = of_profile;
+        for place in scratch.held_places.drain(..) {
+            scratch.held[place as usize] = 0;
         }
+        scratch.aged.clear();
+        scratch.months_of.iter_mut().for_each(Vec::clear);
+        scratch.is_disordered = false;
+        self.forget_nodes(scratch);
+    }
+
+    fn forget_nodes(&self, scratch: &mut Scratch) {
+        for node in ones(&scratch.differs) {
+            scratch.values[node] = scratch.of_profile[node];
+        }
+        scratch.differs.fill(0);
+    }
+
+    /// The profile of a person; `None` where there is none for somebody so old, or not born.
+    fn profile(&self, person: &impl Attributes, moment: &Moment) -> Option<usize> {
+        profile_of(person.birth().map(|birth| birth.age_years_in(moment.month)), person.sex())
     }
 
     /// Puts the values of the person's profile in the place of those of the last person's.
-    fn take_profile(&self, person: &impl Attributes, as_of: Day, scratch: &mut Scratch) {
-        let month = scratch.months.of(as_of.0);
-        let age_years = person.birth().map(|birth| birth.age_years_in(month));
-        let profile = profile_of(age_years, person.sex()).unwrap_or(self.profiles.len());
+    fn take_profile(&self, person: &impl Attributes, moment: &Moment, scratch: &mut Scratch) {
+        let profile = self.profile(person, moment).unwrap_or(self.profiles.len());
         let last = std::mem::replace(&mut scratch.profile, profile);
         if last != profile {
-            for (node, _) in self.profiles.get(last).into_iter().flatten() {
-                scratch.values[*node as usize] = self.usual[*node as usize];
-            }
-            for (node, value) in self.profiles.get(profile).into_iter().flatten() {
-                scratch.values[*node as usize] = *value;
-            }
+            let mut put = |node: u32, value: Micro| {
+                scratch.values[node as usize] = value;
+                scratch.of_profile[node as usize] = value;
+            };
+            let of_last = self.profiles.get(last).into_iter().flatten();
+            of_last.for_each(|(node, _)| put(*node, self.usual[*node as usize]));
+            self.profiles.get(profile).into_iter().flatten().for_each(|(node, value)| put(*node, *value));
         }
     }
 
@@ -286,25 +649,21 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn place_windows(&self, anchors_among: &[Event], as_of: Day, scratch: &mut Scratch) {
-        let has_moved = self.find_anchors(anchors_among, as_of, scratch);
-        let place = |which: usize, scratch: &mut Scratch| {
-            let planned = &self.operations.windows[which];
-            scratch.windows[which] = days_of(planned, scratch.anchors[planned.reference], as_of);
-        };
-        if scratch.placed_for.replace(as_of) != Some(as_of) {
-            scratch.anchors[0] = as_of.0;
-            (0..self.operations.windows.len()).for_each(|which| place(which, scratch));
-        } else if has_moved {
-            // Windows back from the as-of day are everybody's.
-            self.anchored_windows.iter().for_each(|which| place(*which, scratch));
+    fn place_windows(&self, anchors_among: &[Event], moment: &Moment, scratch: &mut Scratch) {
+        scratch.anchors[0] = moment.as_of.0;
+        scratch.windows.copy_from_slice(&moment.windows);
+        if self.find_anchors(anchors_among, moment.as_of, scratch) {
+            for &which in &self.anchored_windows {
+                let planned = &self.operations.windows[which];
+                scratch.windows[which] = days_of(planned, scratch.anchors[planned.reference], moment.as_of);
+            }
         }
     }
 
-    /// The days of the person's anchors; whether one is another than the last person's.
+    /// The days of the person's anchors; whether there is any.
     fn find_anchors(&self, among: &[Event], as_of: Day, scratch: &mut Scratch) -> bool {
-        let mut has_moved = false;
         let mut to_find = scratch.all_anchors;
+        scratch.anchors[1..].fill(NEVER);
         for event in among.iter().rev() {
             if to_find == 0 {
                 break;
@@ -312,22 +671,23 @@ impl<'a> Evaluator<'a> {
             let found = self.anchors_of(event, as_of, to_find);
             to_find &= !found;
             for number in ones(&[found.into()]) {
-                has_moved |= std::mem::replace(&mut scratch.anchors[number + 1], event.day) != event.day;
+                scratch.anchors[number + 1] = event.day;
             }
         }
-        for number in ones(&[to_find.into()]) {
-            has_moved |= std::mem::replace(&mut scratch.anchors[number + 1], NEVER) != NEVER;
-        }
-        has_moved
+        to_find != scratch.all_anchors
     }
 
     #[inline]
     fn take(&self, event: &Event, operations: &[Operation], as_of: Day, scratch: &mut Scratch) {
         for operation in operations {
-            if operation.asks != 0 && !self.is_asked_for(event, operation, &scratch.windows) {
+            if operation.is_by_month() {
+                self.count_in_month(operation, event, scratch);
                 continue;
             }
-            scratch.touched[operation.measure as usize / 64] |= 1 << (operation.measure % 64);
+            if operation.asks & Operation::ASKS != 0 && !self.is_asked_for(event, operation, &scratch.windows) {
+                continue;
+            }
+            set_bit(&mut scratch.touched, usize::from(operation.measure));
             self.act(operation, event, as_of, scratch);
         }
     }
@@ -347,14 +707,11 @@ impl<'a> Evaluator<'a> {
         let (measure, place) = (operation.measure as usize, operation.place as usize);
         let seen = &mut scratch.seen[measure];
         match operation.act {
-            Act::Count => seen.sum += 1,
-            Act::Any => seen.sum = 1,
+            Act::Count | Act::Any | Act::Sum | Act::Distinct | Act::Weight => {
+                self.act_as_count(operation, event, 1, scratch);
+            }
             Act::Days => seen.sum += days_within(event, scratch.windows[self.operations.window_of[measure] as usize]),
             Act::Cost => seen.sum += cost_within(event, scratch.windows[self.operations.window_of[measure] as usize]),
-            Act::Sum if event.amount != Event::NO_AMOUNT => {
-                seen.sum += i64::from(event.amount);
-                seen.count += 1;
-            }
             Act::Latest if event.amount != Event::NO_AMOUNT => {
                 // Of several on one day, the largest.
                 if event.day > seen.last || i64::from(event.amount) > seen.sum {
@@ -371,19 +728,11 @@ impl<'a> Evaluator<'a> {
                     (seen.last, seen.sum) = (event.day, event.amount.into());
                 }
             }
-            Act::Sum | Act::Latest | Act::LatestTwo => {}
+            Act::Latest | Act::LatestTwo => {}
             Act::Last => seen.last = event.day,
             Act::DistinctDays => {
                 seen.sum += i64::from(event.day != seen.last);
                 seen.last = event.day;
-            }
-            Act::Distinct => {
-                seen.sum += i64::from(stamp(&mut scratch.stamps[place], scratch.round << 16));
-            }
-            Act::Weight => {
-                if stamp(&mut scratch.stamps[place], scratch.round << 16) {
-                    seen.sum += self.operations.weights[place];
-                }
             }
             Act::MaxPerMonth => {
                 let month = scratch.months.of(event.day).0;
@@ -414,37 +763,80 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn finish(&self, person: &impl Attributes, as_of: Day, scratch: &mut Scratch) {
+    /// Counts an event so many times more for a measure that follows from which events count.
+    #[inline]
+    fn act_as_count(&self, operation: &Operation, event: &Event, times: i32, scratch: &mut Scratch) {
+        let place = operation.place as usize;
+        let seen = &mut scratch.seen[usize::from(operation.measure)];
+        let mut first_or_last = || {
+            let held = &mut scratch.held[place];
+            if times > 0 && *held == 0 {
+                scratch.held_places.push(operation.place);
+            }
+            *held = held.checked_add_signed(times).expect("what leaves had come");
+            i64::from(*held == u32::from(times > 0)) * i64::from(times)
+        };
+        match operation.act {
+            Act::Count | Act::Any => seen.sum += i64::from(times),
+            Act::Sum if event.amount == Event::NO_AMOUNT => {}
+            Act::Sum => {
+                seen.sum += i64::from(times) * i64::from(event.amount);
+                seen.count += times;
+            }
+            Act::Distinct => seen.sum += first_or_last(),
+            Act::Weight => seen.sum += first_or_last() * self.operations.weights[place],
+            _ => unreachable!("other measures are worked out anew"),
+        }
+    }
+
+    /// Opens the nodes that a person may have otherwise than the profile.
+    fn open_all(&self, scratch: &mut Scratch) {
         let has_profile = scratch.profile < self.profiles.len();
-        let Scratch { open, touched, .. } = scratch;
-        open.copy_from_slice(if has_profile { &self.beyond_profile } else { &self.personal });
-        let words = open.len();
-        for measure in ones(touched) {
+        scratch.open.copy_from_slice(if has_profile { &self.beyond_profile } else { &self.personal });
+        self.open_measures(|scratch| &scratch.touched, scratch);
+    }
+
+    /// Opens the nodes that some measures are in.
+    fn open_measures(&self, measures: impl Fn(&Scratch) -> &Vec<u64>, scratch: &mut Scratch) {
+        let words = scratch.open.len();
+        let mut open = std::mem::take(&mut scratch.open);
+        for measure in ones(measures(scratch)) {
             let in_nodes = &self.in_nodes[measure * words..(measure + 1) * words];
             open.iter_mut().zip(in_nodes).for_each(|(all, of)| *all |= of);
         }
-        for word in 0..words {
+        scratch.open = open;
+    }
+
+    /// Works out the nodes that are open, in order.
+    fn finish(&self, person: &impl Attributes, moment: &Moment, scratch: &mut Scratch) {
+        for word in 0..scratch.open.len() {
             let mut bits = scratch.open[word];
             while bits != 0 {
-                let place = word * 64 + bits.trailing_zeros() as usize;
+                let bit = bits.trailing_zeros();
+                let place = word * 64 + bit as usize;
                 bits &= bits - 1;
                 let value = match self.instructions[place] {
-                    Instruction::Read(measure) => self.measured(measure as usize, as_of, scratch),
+                    Instruction::Read(measure) => self.measured(measure as usize, moment, scratch),
                     Instruction::Ask => {
                         let leaf = self.leaves[place].as_ref().expect("leaves were listed");
-                        person.value_at(place, leaf, as_of)
+                        person.value_at(place, leaf, moment.as_of)
                     }
                     instruction => self.composed(instruction, &scratch.values),
                 };
-                let of_profile = std::mem::replace(&mut scratch.values[place], value);
-                if of_profile != value {
-                    scratch.changed.push((place as u32, of_profile));
+                let before = std::mem::replace(&mut scratch.values[place], value);
+                if before != value {
+                    scratch.moved_models |= self.in_models[place];
+                    let (differed, of_profile) = (before != scratch.of_profile[place], scratch.of_profile[place]);
+                    if differed != (value != of_profile) {
+                        scratch.differs[word] ^= 1 << bit;
+                        scratch.flipped.push(place as u32);
+                    }
                 }
             }
         }
     }
 
-    fn measured(&self, number: usize, as_of: Day, scratch: &mut Scratch) -> Micro {
+    fn measured(&self, number: usize, moment: &Moment, scratch: &mut Scratch) -> Micro {
         let Reading { reference, unit, nothing, read } = self.readings[number];
         let seen = scratch.seen[number];
         let reference = scratch.anchors[reference as usize];
@@ -453,6 +845,13 @@ impl<'a> Evaluator<'a> {
         }
         match read {
             Read::Sum => Micro(seen.sum * unit),
+            Read::Any => Micro::flag(seen.sum > 0),
+            Read::MaxOfMonths(slot) => {
+                let (first, last) = scratch.windows[self.operations.window_of[number] as usize];
+                let window = scratch.months.of(first).0..=scratch.months.of(last).0;
+                let months = scratch.months_of[slot as usize].iter().filter(|(month, _)| window.contains(month));
+                Micro::whole(months.map(|(_, codes)| *codes).max().unwrap_or(0).into())
+            }
             Read::Pence => in_pence(seen.sum),
             Read::Mean if seen.count == 0 => nothing,
             Read::Mean => Micro(seen.sum * unit).over(Micro::whole(seen.count.into())),
@@ -460,11 +859,12 @@ impl<'a> Evaluator<'a> {
             Read::Latest => Micro(seen.sum * unit),
             Read::HighestOfLastTwo if seen.count == Event::NO_AMOUNT => nothing,
             Read::HighestOfLastTwo => Micro(seen.sum.max(seen.count.into()) * unit),
-            Read::SinceLast => Micro::whole(i64::from(reference.min(as_of.0)) - i64::from(seen.last)),
+            Read::SinceLast => Micro::whole(i64::from(reference.min(moment.as_of.0)) - i64::from(seen.last)),
             Read::LookUp(otherwise) => {
-                let found = self.operations.look_ups[number][seen.sum as usize];
-                scratch.look_ups[number].done += 1;
-                scratch.look_ups[number].missed += u64::from(found.is_none());
+                let found = moment.look_ups[number][seen.sum as usize];
+                let counted = &mut scratch.look_ups[moment.number * self.plan.measures.len() + number];
+                counted.done += 1;
+                counted.missed += u64::from(found.is_none());
                 found.unwrap_or(otherwise)
             }
             Read::Unresolved => Micro::flag(i64::from(seen.last) >= resolved_day(seen)),
@@ -614,6 +1014,9 @@ struct Reading {
 #[derive(Debug, Clone, Copy)]
 enum Read {
     Sum,
+    Any,
+    /// With the measure's place among those that count by month.
+    MaxOfMonths(u32),
     Pence,
     Mean,
     Latest,
@@ -628,9 +1031,10 @@ impl Reading {
     fn new(planned: &PlannedMeasure) -> Reading {
         let of_amount = if planned.amount == AmountKind::Thousandths { Micro::thousandths(1) } else { Micro::ONE };
         let (read, unit) = match &planned.measure.take {
-            Take::Count | Take::Any | Take::Days | Take::DistinctDays | Take::Distinct { .. } | Take::Open => {
+            Take::Count | Take::Days | Take::DistinctDays | Take::Distinct { .. } | Take::Open => {
                 (Read::Sum, Micro::ONE)
             }
+            Take::Any => (Read::Any, Micro::ONE),
             Take::MaxPerMonthOfDistinct { .. } => (Read::Sum, Micro::ONE),
             // Of these nothing seen is none, so that the last day says no more.
             Take::LastIs { .. } => (Read::Sum, Micro::ONE),
@@ -700,7 +1104,7 @@ fn resolved_day(seen: Seen) -> i64 {
 /// The first and last day of a window, back from its reference day.
 fn days_of(planned: &PlannedWindow, reference: i32, as_of: Day) -> (i32, i32) {
     if reference == NEVER {
-        return (0, -1);
+        return NO_DAYS;
     }
     let last = (reference - planned.window.after_days - 1).min(as_of.0 - 1);
     let first = if planned.window.up_to_days == i32::MAX { i32::MIN } else { reference - planned.window.up_to_days };

@@ -66,6 +66,13 @@ pub struct PlannedMeasure {
 }
 
 impl PlannedMeasure {
+    /// Whether its window holds whole calendar months, of each of which it asks the same.
+    pub fn is_by_month(&self) -> bool {
+        matches!(self.measure.take, Take::MaxPerMonthOfDistinct { .. })
+            && self.reference == 0
+            && self.measure.window.up_to_days != i32::MAX
+    }
+
     /// As [`Plan::reach_days`], for what this measure alone asks.
     fn reach_days(&self) -> i32 {
         let by_month = match &self.measure.take {
@@ -393,7 +400,7 @@ pub enum Act {
 pub struct Operation {
     pub measure: u16,
     pub act: Act,
-    /// What the event still has to be asked: [`Operation::AMOUNT`], [`Operation::WINDOW`].
+    /// What the event still has to be asked: [`Operation::AMOUNT`], [`Operation::WINDOW`]; and [`Operation::ANEW`].
     pub asks: u8,
     pub place: u32,
 }
@@ -403,6 +410,29 @@ impl Operation {
     pub const AMOUNT: u8 = 1;
     /// Whether its day lies in the measure's window: how many days ago it was does not say so.
     pub const WINDOW: u8 = 2;
+    /// What its measure comes to is worked out anew from all events: it does not follow from those that come into its
+    /// window and those that leave it.
+    pub const ANEW: u8 = 4;
+    /// And so it is on each as-of day, whether or not other events count.
+    pub const RESTLESS: u8 = 16;
+    /// Its measure counts by calendar month, and which months lie in its window is asked when it is read.
+    pub const BY_MONTH: u8 = 8;
+    pub const ASKS: u8 = Operation::AMOUNT | Operation::WINDOW;
+
+    #[inline]
+    pub fn is_anew(self) -> bool {
+        self.asks & Operation::ANEW != 0
+    }
+
+    #[inline]
+    pub fn is_restless(self) -> bool {
+        self.asks & Operation::RESTLESS != 0
+    }
+
+    #[inline]
+    pub fn is_by_month(self) -> bool {
+        self.asks & Operation::BY_MONTH != 0
+    }
 }
 
 /// A window over whole days, or over the calendar months that it touches.
@@ -450,6 +480,12 @@ struct Span {
     end: u32,
 }
 
+/// By measure: the value of each code that it looks up, by the code's place; `None` where its table lacks the code.
+pub type LookedUp = Vec<Vec<Option<Micro>>>;
+
+/// No age at which events of a concept do something else.
+const NO_CHANGE: u16 = u16::MAX;
+
 /// For each concept and age, what events do.
 ///
 /// An age is a stretch of days before the as-of day within which no window that counts back from it begins or ends: all
@@ -462,6 +498,8 @@ pub struct Operations {
     pub ages: Vec<i32>,
     /// By concept, then age.
     spans: Vec<Span>,
+    /// The same: the next age at which its events do something else, or [`NO_CHANGE`].
+    changes: Vec<u16>,
     operations: Vec<Operation>,
     pub windows: Vec<PlannedWindow>,
     /// By measure: the window that it counts in, and the amounts.
@@ -472,7 +510,7 @@ pub struct Operations {
     /// By place in the stamps: what the category weighs.
     pub weights: Vec<i64>,
     /// For each measure that looks up: the value of each code, by its place; `None` where its table lacks the code.
-    pub look_ups: Vec<Vec<Option<Micro>>>,
+    pub look_ups: LookedUp,
     /// The codes of `look_ups`, in order.
     looked_up: Vec<Vec<Box<[u8]>>>,
 }
@@ -483,6 +521,20 @@ impl Operations {
     pub fn of(&self, concept: u32, age: usize) -> &[Operation] {
         let span = self.spans[concept as usize * self.ages.len() + age];
         &self.operations[span.first as usize..span.end as usize]
+    }
+
+    /// Those of all concepts.
+    pub fn all(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// The first as-of day from which an event of a concept, that has this age now, does something else.
+    #[inline]
+    pub fn changes_on(&self, event: &Event, age: usize) -> i32 {
+        match self.changes[event.concept as usize * self.ages.len() + age] {
+            NO_CHANGE => i32::MAX,
+            next => (event.day + 1).saturating_add(self.ages[usize::from(next)]),
+        }
     }
 
     /// The age of what was so many days ago; `None` of what had not happened by then.
@@ -516,17 +568,30 @@ impl Operations {
             }
             self.spans.push(last);
         }
+        let spans = &self.spans[self.spans.len() - self.ages.len()..];
+        let first = self.changes.len();
+        self.changes.resize(first + spans.len(), NO_CHANGE);
+        for age in (1..spans.len()).rev() {
+            let is_same = spans[age - 1] == spans[age];
+            self.changes[first + age - 1] = if is_same { self.changes[first + age] } else { age as u16 };
+        }
         self.anchors.push(anchors);
     }
 
     /// Looks every code up in these tables; nothing else depends on what they say.
     pub fn look_up(&mut self, plan: &Plan, tables: &dyn Tables) {
-        for (planned, (codes, values)) in plan.measures.iter().zip(self.looked_up.iter().zip(&mut self.look_ups)) {
-            if let Take::LookUp { table, .. } = &planned.measure.take {
-                let value = |code: &[u8]| tables.value(table, &String::from_utf8_lossy(code));
-                *values = codes.iter().map(|code| value(code)).collect();
+        self.look_ups = self.looked_up_in(plan, tables);
+    }
+
+    /// By measure: the value of each code that it looks up, in these tables.
+    pub fn looked_up_in(&self, plan: &Plan, tables: &dyn Tables) -> LookedUp {
+        let of_measure = |(planned, codes): (&PlannedMeasure, &Vec<Box<[u8]>>)| match &planned.measure.take {
+            Take::LookUp { table, .. } => {
+                codes.iter().map(|code| tables.value(table, &String::from_utf8_lossy(code))).collect()
             }
-        }
+            _ => Vec::new(),
+        };
+        plan.measures.iter().zip(&self.looked_up).map(of_measure).collect()
     }
 }
 
@@ -591,8 +656,17 @@ impl Plan {
                 Take::Days | Take::Cost => ((0, i32::MAX), false),
                 _ => (window.days_ago(), !window.is_days_ago()),
             };
-            let asks_amount = if planned.measure.amount.is_some() { Operation::AMOUNT } else { 0 };
-            let asks = asks_amount | if asks_window { Operation::WINDOW } else { 0 };
+            let is_asked = [
+                (planned.measure.amount.is_some(), Operation::AMOUNT),
+                (asks_window, Operation::WINDOW),
+                (planned.is_by_month(), Operation::BY_MONTH),
+                (!planned.is_by_month() && (asks_window || !is_count(&planned.measure.take)), Operation::ANEW),
+                (
+                    !planned.is_by_month() && (asks_window || moves_by_itself(&planned.measure.take)),
+                    Operation::RESTLESS,
+                ),
+            ];
+            let asks = is_asked.iter().fold(0, |asks, (is_so, bit)| if *is_so { asks | bit } else { asks });
             acts_of(number, planned, concept, numbering, library, &mut |act, place| {
                 operations.push((Operation { measure: number as u16, act, asks, place }, days_ago));
             });
@@ -601,6 +675,16 @@ impl Plan {
         let anchors = anchors.filter(|(_, anchor)| anchor.stream == stream && has_bit(&concept.mask, anchor.predicate));
         (operations, anchors.fold(0, |bits, (number, _)| bits | 1 << number))
     }
+}
+
+/// Whether a measure follows from what it was, the events that came since and those that left.
+fn is_count(take: &Take) -> bool {
+    matches!(take, Take::Count | Take::Any | Take::Sum | Take::Mean | Take::Distinct { .. } | Take::WeightsOnce { .. })
+}
+
+/// Whether the same events come to something else on another day.
+fn moves_by_itself(take: &Take) -> bool {
+    matches!(take, Take::Days | Take::Cost | Take::Open)
 }
 
 /// What the events of a concept do to a measure, each with its place.

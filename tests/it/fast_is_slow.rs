@@ -264,9 +264,45 @@ fn the_fast_and_the_slow_engine_agree_on_random_people_and_every_shipped_model()
             without_profile += usize::from(scratch.profile() == evaluator.profiles.len());
         }
     }
+    let moved = follow(&evaluator, &timelines, &persons, as_of);
+    assert!(moved > 10_000, "values move from day to day: {moved}");
     assert!(not_zero > 20_000, "the random people set terms off: {not_zero}");
     assert!(without_profile > 5, "some are not born yet or older than anybody: {without_profile}");
     assert!(passed_over > 500, "some events are too old to matter: {passed_over}");
+}
+
+/// Whoever is followed from day to day has on each day the values of somebody who is looked at for the first time, whether
+/// the days are far apart or near, and no value is another that nobody says has moved. How many moved.
+fn follow(evaluator: &Evaluator, timelines: &Timelines, persons: &[Person], as_of: Day) -> usize {
+    let plan = evaluator.plan;
+    let days =
+        [-900, -400, -200, -199, -170, -31, -1, 0, 1, 2, 30, 31, 61, 92, 400, 800].map(|days| Day(as_of.0 + days));
+    let (mut followed, mut fresh) = (evaluator.scratch_for(days.len()), evaluator.scratch());
+    let mut moved = 0;
+    for (person, attributes) in persons.iter().enumerate() {
+        let events = timelines.of(person as u32);
+        let mut before: Vec<Micro> = Vec::new();
+        for (number, day) in days.into_iter().enumerate() {
+            let moment = evaluator.moment_with(day, evaluator.operations.look_ups.clone(), number);
+            match number {
+                0 => evaluator.begin::<true>(events, events, attributes, &moment, &mut followed),
+                _ => evaluator.move_on(events, events, attributes, &moment, &mut followed),
+            }
+            evaluator.evaluate(events, attributes, day, &mut fresh);
+            let differs = followed.values.iter().zip(&fresh.values).position(|(followed, fresh)| followed != fresh);
+            assert_eq!(differs.map(|node| &plan.nodes[node]), None, "person {person}, {day}");
+            assert!(followed.profile() == fresh.profile() && followed.changed().eq(fresh.changed()), "person {person}");
+            for (model, planned) in plan.models.iter().enumerate() {
+                let nodes = planned.terms.iter().chain(&planned.requires);
+                let others = nodes.filter(|&&node| before.get(node).is_some_and(|then| *then != fresh.values[node]));
+                let others = others.count();
+                assert!(others == 0 || followed.has_moved(model), "model {model}, person {person}, {day}");
+                moved += others;
+            }
+            before.clone_from(&fresh.values);
+        }
+    }
+    moved
 }
 
 /// Windows of the Combined Predictive Model: bronchodilators up to 730 days back, medicines in a month up to 90 and the
