@@ -149,7 +149,7 @@ fn evaluate(bencher: Bencher) {
 #[divan::bench]
 fn score(bencher: Bencher) {
     let Made { prepared, loaded, days } = made();
-    let mut dates = Dates::new(prepared, loaded, days).expect("the timelines are in memory");
+    let mut dates = Dates::new(prepared, loaded, days, 1).expect("the timelines are in memory");
     bencher
         .counter(ItemsCount::new(people()))
         .bench_local(|| dates.score(0, &|_| ()).map(|scored| scored.strata.len()));
@@ -159,7 +159,7 @@ fn score(bencher: Bencher) {
 #[divan::bench]
 fn write(bencher: Bencher) {
     let Made { prepared, loaded, days } = made();
-    let scored = Dates::new(prepared, loaded, days).and_then(|mut dates| dates.score(0, &|_| ()));
+    let scored = Dates::new(prepared, loaded, days, 1).and_then(|mut dates| dates.score(0, &|_| ()));
     let scored = scored.expect("the timelines are in memory");
     let (models, spine) = (&prepared.models, &loaded.people.spine);
     let desks = tables::Desks::default();

@@ -1,4 +1,4 @@
-//! Everybody at one as-of day: operations, coverage, scores, ranks and bands.
+//! Everybody at as-of days: operations, coverage, scores, ranks and bands.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::measure::rehospitalisation::{self, Admissions, Provider};
 use crate::model::library::{Library, Table};
 use crate::number::Micro;
 use crate::score::fidelity::Availability;
-use crate::score::people::{Everybody, Scores};
+use crate::score::people::{AsOf, Everybody, Scores};
 use crate::strata::{Strata, strata};
 use crate::timeline::Picked;
 
@@ -63,28 +63,39 @@ pub struct Scored {
 /// Timelines on disk that cannot be read.
 pub fn score_at(prepared: &Prepared, loaded: &Loaded, as_of: Day, advance: &(dyn Fn(u64) + Sync)) -> Result<Scored> {
     let days = [as_of];
-    Dates::new(prepared, loaded, &days)?.score(0, advance)
+    Dates::new(prepared, loaded, &days, 1)?.score(0, advance)
 }
 
 /// What is worked out once for several as-of days: admissions, what each concept does, and the events that measures
-/// count back from.
+/// count back from. Several days are scored in one pass over people.
 pub struct Dates<'a> {
     prepared: &'a Prepared,
     loaded: &'a Loaded,
     days: &'a [Day],
+    /// How many days are scored in one pass.
+    at_once: usize,
     admissions: Admissions,
     operations: Operations,
     anchors: Picked,
-    /// Those of a date that is done with, whose columns the next date fills.
-    done_with: Option<Scores>,
+    /// By number: days that were scored and not yet asked for.
+    waiting: BTreeMap<usize, Waiting>,
+    /// Scores that nobody looks at any more, whose columns are filled again.
+    done_with: Vec<Scores>,
+}
+
+/// A day that was scored and is still to be ranked.
+struct Waiting {
+    scores: Scores,
+    availability: Availability,
+    providers: BTreeMap<String, Provider>,
 }
 
 impl<'a> Dates<'a> {
-    /// `days` are in order.
+    /// `days` are in order, of which up to `at_once` are scored in one pass.
     ///
     /// # Errors
     /// A day before the first that was read for; timelines on disk that cannot be read.
-    pub fn new(prepared: &'a Prepared, loaded: &'a Loaded, days: &'a [Day]) -> Result<Dates<'a>> {
+    pub fn new(prepared: &'a Prepared, loaded: &'a Loaded, days: &'a [Day], at_once: usize) -> Result<Dates<'a>> {
         let Loaded { plan, linked, .. } = loaded;
         let first = prepared.slots.first_as_of();
         ensure!(
@@ -105,12 +116,13 @@ impl<'a> Dates<'a> {
             Ok(())
         })?;
         drop(can_anchor);
-        Ok(Dates { prepared, loaded, days, admissions, operations, anchors, done_with: None })
+        let (waiting, done_with) = (BTreeMap::new(), Vec::new());
+        Ok(Dates { prepared, loaded, days, at_once, admissions, operations, anchors, waiting, done_with })
     }
 
     /// Takes scores back that nobody looks at any more.
     pub fn take_back(&mut self, scored: Scored) {
-        self.done_with = Some(scored.scores);
+        self.done_with.push(scored.scores);
     }
 
     /// The events that measures can count back from.
@@ -118,39 +130,71 @@ impl<'a> Dates<'a> {
         &self.anchors
     }
 
-    /// Scores everybody at the as-of day with this number, and ranks them.
+    /// The days that are scored in one pass for the one with this number; none where it was scored before.
+    pub fn to_score(&self, number: usize) -> &'a [Day] {
+        match self.waiting.contains_key(&number) {
+            true => &[],
+            false => &self.days[number..(number + self.at_once.max(1)).min(self.days.len())],
+        }
+    }
+
+    /// Scores everybody at the as-of day with this number, with those after it where several go at once, and ranks them.
     ///
     /// # Errors
     /// Timelines on disk that cannot be read.
     pub fn score(&mut self, number: usize, advance: &(dyn Fn(u64) + Sync)) -> Result<Scored> {
+        let days = self.to_score(number);
+        if !days.is_empty() {
+            let left = std::mem::take(&mut self.waiting).into_values().map(|waiting| waiting.scores);
+            self.done_with.extend(left);
+            self.waiting = (number..).zip(self.pass(days, advance)?).collect();
+        }
+        let Waiting { scores, availability, providers } = self.waiting.remove(&number).expect("it was scored above");
+        let ranked = self.prepared.models.par_iter().zip(&scores.models);
+        let strata = ranked.map(|(model, of)| strata(model, &of.linear_predictors)).collect();
+        Ok(Scored { scores, strata, availability, providers })
+    }
+
+    /// One pass over everybody, for some days.
+    fn pass(&mut self, days: &[Day], advance: &(dyn Fn(u64) + Sync)) -> Result<Vec<Waiting>> {
         let Loaded { plan, people, linked } = self.loaded;
-        let (as_of, library) = (self.days[number], &self.prepared.library);
-        let providers = match self.prepared.works_out_ratios() {
-            true => self.admissions.providers(&people.spine, as_of),
-            false => BTreeMap::new(),
-        };
-        let ratios = providers.iter().map(|(code, provider)| (code.clone(), provider.ratio())).collect();
-        self.operations.look_up(plan, &RunTables { library, ratios });
         let evaluator = Evaluator::new(plan, &self.operations);
-        let sources = self.prepared.sources.iter().map(|input| &input.layout).zip(&linked.sent);
-        let coverage = Coverage::new(plan, &self.prepared.slots, sources, &people.spine, as_of);
-        let availability = Availability::new(plan, &coverage, people.spine.practices.len(), as_of);
+        let providers: Vec<BTreeMap<String, Provider>> = days.iter().map(|day| self.providers(*day)).collect();
+        let as_of = |(number, (day, providers)): (usize, (&Day, &BTreeMap<String, Provider>))| {
+            let ratios = providers.iter().map(|(code, provider)| (code.clone(), provider.ratio())).collect();
+            let tables = RunTables { library: &self.prepared.library, ratios };
+            let sources = self.prepared.sources.iter().map(|input| &input.layout).zip(&linked.sent);
+            let coverage = Coverage::new(plan, &self.prepared.slots, sources, &people.spine, *day);
+            AsOf {
+                moment: evaluator.moment_with(*day, self.operations.looked_up_in(plan, &tables), number),
+                availability: Availability::new(plan, &coverage, people.spine.practices.len(), *day),
+            }
+        };
+        let as_of: Vec<AsOf> = days.iter().zip(&providers).enumerate().map(as_of).collect();
         let everybody = Everybody {
             models: &self.prepared.models,
             evaluator: &evaluator,
-            availability: &availability,
             spine: &people.spine,
             anchors: Some(&self.anchors),
-            as_of,
+            days: &as_of,
         };
-        let mut parts = everybody.parts(self.done_with.take());
+        let mut parts = everybody.parts(&mut self.done_with);
         linked.each_timelines(&mut |timelines| {
             parts.take(timelines, advance);
             Ok(())
         })?;
-        let scores = parts.joined();
-        let ranked = self.prepared.models.par_iter().zip(&scores.models);
-        let strata = ranked.map(|(model, of)| strata(model, &of.linear_predictors)).collect();
-        Ok(Scored { scores, strata, availability, providers })
+        let waiting = |((scores, providers), as_of): ((Scores, BTreeMap<String, Provider>), AsOf)| Waiting {
+            scores,
+            availability: as_of.availability,
+            providers,
+        };
+        Ok(parts.joined().into_iter().zip(providers).zip(as_of).map(waiting).collect())
+    }
+
+    fn providers(&self, as_of: Day) -> BTreeMap<String, Provider> {
+        match self.prepared.works_out_ratios() {
+            true => self.admissions.providers(&self.loaded.people.spine, as_of),
+            false => BTreeMap::new(),
+        }
     }
 }

@@ -8,10 +8,11 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use super::Prepared;
+use super::{Loaded, Prepared};
+use crate::event::Event;
 use crate::ingest::files;
 use crate::ingest::layout::Builds;
-use crate::model::Kind;
+use crate::model::{Kind, Model};
 use crate::settings::Memory;
 use crate::timeline::Spill;
 
@@ -25,6 +26,11 @@ const PER_PERSON: u64 = 220;
 const PER_SCORE: u64 = 48;
 /// A fact, as it is scored and as it is written.
 const PER_FACT: u64 = 8;
+/// The same two while they wait to be written.
+const PER_SCORED: u64 = 32;
+const PER_FACT_SCORED: u64 = 4;
+/// What several dates may take however small the timelines are.
+const ROOM_FOR_DATES: u64 = 256 * MIB;
 /// An episode, or a row that may have copies, until all of them are read.
 const PER_KEPT_ROW: u64 = 96;
 /// The least that is left for events.
@@ -115,6 +121,21 @@ impl Bounds {
     pub fn spill(&self, folder: &Path, people: usize) -> Spill {
         Spill::new(folder, people, self.shards, self.held_rows)
     }
+}
+
+/// How many as-of dates are scored in one pass: as many as have room where the timelines have theirs. A run that may
+/// take so much memory and no more scores one date after another.
+pub fn dates_at_once(prepared: &Prepared, loaded: &Loaded) -> usize {
+    if prepared.settings.memory.is_some() {
+        return 1;
+    }
+    let of_model = |model: &Model| match model.kind {
+        Kind::Facts => PER_FACT_SCORED * model.terms.len() as u64,
+        _ => PER_SCORED,
+    };
+    let per_date = loaded.people.spine.people() as u64 * prepared.models.iter().map(of_model).sum::<u64>();
+    let room = (loaded.linked.timelines.events() as u64 * size_of::<Event>() as u64).max(ROOM_FOR_DATES);
+    (room / per_date.max(1)).max(1) as usize
 }
 
 /// # Errors

@@ -42,7 +42,7 @@ use crate::output::publish::{Folder, Stage, clear_stopped, publish, shards_folde
 use crate::output::tables::Desks;
 use gates::{Gatekeeper, breaches_in_words, count, ended_in_words, let_through, let_through_in_words, not_needed};
 use last::LastLists;
-use memory::Bounds;
+use memory::{Bounds, dates_at_once};
 use parts::ScoreParts;
 use past::Past;
 use read::{binary_sha256, hash_inputs, load_within, source_quality};
@@ -211,11 +211,17 @@ fn make(
     let mut before: Option<LastLists> = None;
     clock.stage("look over all dates", 0);
     let days: Vec<Day> = stages.iter().map(|(as_of, _)| *as_of).collect();
-    let mut at_dates = Dates::new(prepared, &loaded, &days).map_err(Failure::Output)?;
+    let mut at_dates =
+        Dates::new(prepared, &loaded, &days, dates_at_once(prepared, &loaded)).map_err(Failure::Output)?;
     let mut parts = ScoreParts::new(prepared, &loaded);
     let desks = Desks::default();
     for (number, (as_of, stage)) in stages.iter().enumerate() {
-        clock.stage(&format!("score {as_of}"), loaded.people.spine.people() as u64);
+        let (stage_name, of_days) = match at_dates.to_score(number) {
+            [] => (format!("rank {as_of}"), 0),
+            [_] => (format!("score {as_of}"), 1),
+            [.., last] => (format!("score {as_of} to {last}"), at_dates.to_score(number).len()),
+        };
+        clock.stage(&stage_name, (loaded.people.spine.people() * of_days) as u64);
         let scored = at_dates.score(number, advance).map_err(Failure::Output)?;
         let mut of_date = gatekeeper.of_date(&scored, last.as_ref());
         let_through(&mut of_date, &decides.allowed);

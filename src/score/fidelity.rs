@@ -58,6 +58,11 @@ impl Availability {
         self.of(model, practice).is_unavailable(term)
     }
 
+    /// Whether as much is available to a practice's people of a model's terms as on another day.
+    pub fn is_as(&self, other: &Availability, model: usize, practice: u32) -> bool {
+        self.of(model, practice).unavailable == other.of(model, practice).unavailable
+    }
+
     /// What is available to a practice's people of a model's terms.
     pub fn of(&self, model: usize, practice: u32) -> Available<'_> {
         let unavailable = &self.unavailable[model][practice as usize];

@@ -1,7 +1,8 @@
-//! The scores of everybody at one as-of day: the pass over timelines.
+//! The scores of everybody at some as-of days: the pass over timelines.
 //!
 //! People are independent, so they are worked through in chunks on all threads; each chunk fills its own stretch of the
-//! columns. Every person comes out with a score or with the reason why not.
+//! columns. Every person comes out with a score of each day or with the reason why not. From one day to the next a
+//! person is followed: a model of which nothing moved has the score that it had.
 
 use std::ops::Range;
 
@@ -9,9 +10,10 @@ use rayon::prelude::*;
 
 use super::fidelity::Availability;
 use super::{sum_of, top_reasons};
-use crate::day::Day;
+use crate::day::{Day, Month};
+use crate::event::Event;
 use crate::measure::Columns;
-use crate::measure::evaluate::{Evaluator, LookUps, Scratch, leaves_of, ones};
+use crate::measure::evaluate::{Evaluator, LookUps, Moment, Scratch, leaves_of, ones};
 use crate::model::{Kind, Model, WhenMissing};
 use crate::number::{Micro, Nano};
 use crate::person::{Spine, Standing};
@@ -140,26 +142,35 @@ pub struct Scores {
 }
 
 const CHUNK: usize = 2_048;
+/// People of a chunk whose rows wait together for their columns.
+const AT_ONCE: usize = 128;
 
-/// What scoring everybody at one as-of day looks at.
+/// An as-of day at which everybody is scored.
+pub struct AsOf {
+    /// Numbered by its place among the days.
+    pub moment: Moment,
+    pub availability: Availability,
+}
+
+/// What scoring everybody looks at.
 #[derive(Clone, Copy)]
 pub struct Everybody<'a> {
     pub models: &'a [Model],
     pub evaluator: &'a Evaluator<'a>,
-    pub availability: &'a Availability,
     pub spine: &'a Spine,
     /// The events that can be anchors, where they were picked out beforehand.
     pub anchors: Option<&'a Picked>,
-    pub as_of: Day,
+    /// In order.
+    pub days: &'a [AsOf],
 }
 
 /// Scores of the people whose timelines were looked at so far, in the order of the spine.
 pub struct Parts<'a> {
     everybody: &'a Everybody<'a>,
-    usual: Usual,
+    days: Vec<OneDay<'a>>,
     columns: Columns<'a>,
-    scores: Scores,
-    tallies: Tallies,
+    scores: Vec<Scores>,
+    tallies: Vec<Tallies>,
     /// How many people were looked at so far.
     people: usize,
 }
@@ -167,40 +178,59 @@ pub struct Parts<'a> {
 impl Parts<'_> {
     /// Scores the people of some timelines.
     pub fn take(&mut self, timelines: &Timelines, done: &(dyn Fn(u64) + Sync)) {
-        let Parts { everybody, usual, columns, scores, .. } = self;
-        let tallies: Vec<Tallies> = scores
-            .chunks(timelines.numbers())
+        let Parts { everybody, days, columns, scores, .. } = self;
+        let tallies: Vec<Vec<Tallies>> = chunks(scores, timelines.numbers())
             .into_par_iter()
             .map_init(
-                || everybody.desk(usual),
+                || everybody.desk(days),
                 |desk, chunk| {
-                    done(chunk.standings.len() as u64);
-                    everybody.score_chunk(chunk, timelines, usual, columns, desk)
+                    done((chunk.people * days.len()) as u64);
+                    everybody.score_chunk(chunk, timelines, days, columns, desk)
                 },
             )
             .collect();
-        tallies.iter().for_each(|of_chunk| self.tallies.add(of_chunk));
+        for of_chunk in &tallies {
+            self.tallies.iter_mut().zip(of_chunk).for_each(|(all, of_day)| all.add(of_day));
+        }
         self.people += timelines.people();
     }
 
-    /// All of them, one entry a person and model.
-    pub fn joined(self) -> Scores {
-        let Parts { everybody, usual, mut scores, tallies, people, .. } = self;
-        assert_eq!(people, scores.standings.len(), "everybody was looked at");
-        let Scores { standings, models, .. } = &mut scores;
-        let tallied = models.par_iter_mut().zip(&usual.models).zip(&tallies.terms).enumerate();
-        tallied.for_each(|(number, ((of, usual), tallies))| {
-            of.terms = everybody.tally_with_others(number, standings, (usual, tallies), of);
-        });
-        scores.look_ups = tallies.look_ups;
+    /// All of them, one entry a person and model, by day.
+    pub fn joined(self) -> Vec<Scores> {
+        let Parts { everybody, days, mut scores, tallies, people, .. } = self;
+        for ((scores, tallies), day) in scores.iter_mut().zip(tallies).zip(&days) {
+            let Scores { standings, models, .. } = scores;
+            assert_eq!(people, standings.len(), "everybody was looked at");
+            let tallied = models.par_iter_mut().zip(&day.usual.models).zip(&tallies.terms).enumerate();
+            tallied.for_each(|(number, ((of, usual), tallies))| {
+                let availability = &day.of.availability;
+                of.terms = everybody.tally_with_others((number, availability), standings, (usual, tallies), of);
+            });
+            scores.look_ups = tallies.look_ups;
+        }
         scores
     }
 }
 
+/// A day with what is worked out of it before anybody is looked at.
+struct OneDay<'a> {
+    of: &'a AsOf,
+    month: Month,
+    usual: Usual,
+    /// By model and practice: whether as much is available as on the day before.
+    as_before: Vec<Vec<bool>>,
+}
+
 /// The stretch of all columns that a chunk of people fills.
 struct Chunk<'a> {
-    /// The number of its first person.
+    /// The number of its first person, and of how many.
     first: usize,
+    people: usize,
+    days: Vec<DayChunk<'a>>,
+}
+
+/// One day's columns in a chunk.
+struct DayChunk<'a> {
     standings: &'a mut [Standing],
     models: Vec<ModelChunk<'a>>,
 }
@@ -298,6 +328,14 @@ impl Usual {
     }
 }
 
+impl Usual {
+    /// The terms that a node is the value of, as bits of the lists.
+    fn bits_of(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
+        let places = &self.places[self.starts[node] as usize..self.starts[node + 1] as usize];
+        places.iter().map(|bit| *bit as usize)
+    }
+}
+
 impl UsualTerms {
     fn new(
         number: usize,
@@ -341,53 +379,117 @@ struct Desk {
     listed: Vec<u64>,
     /// Zero between people.
     contributions: Vec<Nano>,
-    /// By model: the facts of the people of a chunk, one person's after another's.
-    facts: Vec<Vec<i32>>,
+    /// By model: what came of it for the person on the day before.
+    before: Vec<Option<Before>>,
+    /// By day: what came of the people who were looked at last.
+    days: Vec<DayRows>,
+}
+
+/// What came of some people on one day, one after another, before it is put into the columns of everybody. Columns of
+/// several days and models, a value at a time, would keep the processor waiting for each of them.
+struct DayRows {
+    standings: Vec<Standing>,
+    models: Vec<ModelRows>,
+}
+
+#[derive(Clone, Default)]
+struct ModelRows {
+    linear_predictors: Vec<Result<Nano, Reason>>,
+    reasons: Vec<[Option<u16>; REASONS]>,
+    observed: Vec<u16>,
+    /// One person's facts after another's.
+    facts: Vec<i32>,
+}
+
+impl ModelRows {
+    fn push(&mut self, score: Result<Score, Reason>) {
+        let (linear_predictor, reasons, observed) = match score {
+            Ok(Score { linear_predictor, reasons, observed }) => (Ok(linear_predictor), reasons, observed),
+            Err(reason) => (Err(reason), [None; REASONS], 0),
+        };
+        self.linear_predictors.push(linear_predictor);
+        self.reasons.push(reasons);
+        self.observed.push(observed);
+    }
+}
+
+/// What came of a model for a person on some day.
+#[derive(Clone, Copy)]
+struct Before {
+    /// The number of the day.
+    day: usize,
+    practice: u32,
+    /// Of facts: none.
+    score: Option<Result<Score, Reason>>,
 }
 
 impl Desk {
     /// Lists the terms that may be otherwise than usual for the person who was evaluated last.
     fn list(&mut self, usual: &Usual) {
-        self.listed.copy_from_slice(&usual.lists[self.scratch.profile()]);
-        for node in self.scratch.changed() {
-            for &bit in &usual.places[usual.starts[node] as usize..usual.starts[node + 1] as usize] {
-                self.listed[bit as usize / 64] |= 1 << (bit % 64);
+        let of_profile = &usual.lists[self.scratch.profile()];
+        if self.scratch.is_new() {
+            self.listed.copy_from_slice(of_profile);
+            for bit in self.scratch.changed().flat_map(|node| usual.bits_of(node)) {
+                self.listed[bit / 64] |= 1 << (bit % 64);
+            }
+            return;
+        }
+        for (node, differs) in self.scratch.flipped() {
+            for bit in usual.bits_of(node) {
+                let is_listed = u64::from(differs) | of_profile[bit / 64] >> (bit % 64) & 1;
+                self.listed[bit / 64] = self.listed[bit / 64] & !(1 << (bit % 64)) | is_listed << (bit % 64);
             }
         }
     }
 }
 
-impl Everybody<'_> {
+impl<'a> Everybody<'a> {
     /// Nobody's scores yet; they come with the people of some timelines after another.
     ///
-    /// The columns of another day's scores of the same people and models may be filled again: the kernel takes as long
-    /// to clear fresh pages for them as it takes to work some scores out.
-    pub fn parts(&self, columns_of: Option<Scores>) -> Parts<'_> {
-        let usual = Usual::new(self.models, self.evaluator, self.availability, self.spine.practices.len());
+    /// The columns of other days' scores of the same people and models may be filled again: the kernel takes as long to
+    /// clear fresh pages for them as it takes to work some scores out.
+    pub fn parts(&'a self, columns_of: &mut Vec<Scores>) -> Parts<'a> {
+        let practices = self.spine.practices.len();
+        let mut days: Vec<OneDay> = Vec::with_capacity(self.days.len());
+        for day in self.days {
+            let before = days.last().map(|before| &before.of.availability);
+            let is_as_before = |model: usize, practice: usize| {
+                before.is_some_and(|before| day.availability.is_as(before, model, practice as u32))
+            };
+            let of_model = |model: usize| (0..practices).map(|practice| is_as_before(model, practice)).collect();
+            let as_before = (0..self.models.len()).map(of_model).collect();
+            let usual = Usual::new(self.models, self.evaluator, &day.availability, practices);
+            days.push(OneDay { of: day, month: day.moment.as_of.month(), usual, as_before });
+        }
+        let scores = self.days.iter().map(|day| match columns_of.pop() {
+            Some(scores) => Scores { as_of: day.moment.as_of, ..scores },
+            None => self.nobody(day.moment.as_of),
+        });
+        let scores = scores.collect();
         let columns = Columns::new(self.spine, &leaves_of(self.evaluator.plan));
-        let tallies = Tallies::of_nobody(self.models, self.evaluator);
-        let scores = match columns_of {
-            Some(scores) => Scores { as_of: self.as_of, ..scores },
-            None => self.nobody(),
-        };
-        Parts { everybody: self, usual, columns, scores, tallies, people: 0 }
+        let tallies = days.iter().map(|_| Tallies::of_nobody(self.models, self.evaluator)).collect();
+        Parts { everybody: self, days, columns, scores, tallies, people: 0 }
     }
 
-    fn desk(&self, usual: &Usual) -> Desk {
+    fn desk(&self, days: &[OneDay]) -> Desk {
         let most_terms = self.models.iter().map(|model| model.terms.len()).max().unwrap_or(0);
         Desk {
-            scratch: self.evaluator.scratch(),
-            listed: usual.lists[0].clone(),
+            scratch: self.evaluator.scratch_for(days.len()),
+            listed: days[0].usual.lists[0].clone(),
             contributions: vec![Nano::ZERO; most_terms],
-            facts: vec![Vec::new(); self.models.len()],
+            before: vec![None; self.models.len()],
+            days: days
+                .iter()
+                .map(|_| DayRows { standings: Vec::new(), models: vec![ModelRows::default(); self.models.len()] })
+                .collect(),
         }
     }
 
     /// Columns of everybody, of whom nothing is known yet.
-    fn nobody(&self) -> Scores {
+    fn nobody(&self, as_of: Day) -> Scores {
         let people = self.spine.people();
         Scores {
-            as_of: self.as_of,
+            as_of,
             standings: vec![Standing::NotRegistered; people],
             models: self.models.par_iter().map(|model| ModelScores::new(model, people)).collect(),
             look_ups: Vec::new(),
@@ -398,90 +500,207 @@ impl Everybody<'_> {
         &self,
         mut chunk: Chunk,
         timelines: &Timelines,
-        usual: &Usual,
+        days: &[OneDay],
         columns: &Columns,
         desk: &mut Desk,
-    ) -> Tallies {
-        let mut tallies = Tallies::of_nobody(self.models, self.evaluator);
-        let month = self.as_of.month();
-        for place in 0..chunk.standings.len() {
-            let person = chunk.first + place;
-            let standing = self.spine.standing(person as u32, self.as_of);
-            chunk.standings[place] = standing;
-            let found = match standing {
-                Standing::Registered { practice, days } => {
-                    let age_years = self.spine.births[person].map(|birth| birth.age_years_in(month));
-                    Ok(Found { practice, age_years, registered_days: days })
-                }
-                _ => Err(Reason::of_standing(standing).expect("whoever is not registered has a reason")),
-            };
-            if found.is_ok() {
-                let events = timelines.of(person as u32);
-                let anchors_among = self.anchors.map_or(events, |anchors| anchors.of(person as u32));
-                let attributes = columns.of(person as u32);
-                self.evaluator.evaluate_anchored(events, anchors_among, &attributes, self.as_of, &mut desk.scratch);
-                desk.list(usual);
+    ) -> Vec<Tallies> {
+        let mut tallies: Vec<Tallies> = days.iter().map(|_| Tallies::of_nobody(self.models, self.evaluator)).collect();
+        for start in (0..chunk.people).step_by(AT_ONCE) {
+            for place in start..chunk.people.min(start + AT_ONCE) {
+                let person = (chunk.first + place) as u32;
+                self.score_person(person, timelines.of(person), days, columns, desk, &mut tallies);
             }
-            for (number, (out, terms)) in chunk.models.iter_mut().zip(&mut tallies.terms).enumerate() {
-                let usual = &usual.models[number];
-                let is_scored = self.models[number].is_scored();
-                match found {
-                    Err(reason) if is_scored => out.put(place, Err(reason)),
-                    Err(_) => desk.facts[number].extend(std::iter::repeat_n(i32::MIN, out.facts.len())),
-                    Ok(found) if is_scored => out.put(place, self.score_of(number, found, usual, desk, terms)),
-                    Ok(found) => self.take_facts(number, found, usual, desk, terms),
-                }
-            }
+            chunk.days.iter_mut().zip(&mut desk.days).for_each(|(out, rows)| out.take(start, rows));
         }
-        for (out, rows) in chunk.models.iter_mut().zip(&mut desk.facts) {
-            out.take_fact_rows(rows);
-            rows.clear();
+        let measures = self.evaluator.plan.measures.len();
+        let look_ups = desk.scratch.take_look_ups();
+        for (tallies, look_ups) in tallies.iter_mut().zip(look_ups.chunks(measures.max(1))) {
+            tallies.look_ups.copy_from_slice(look_ups);
         }
-        tallies.look_ups = desk.scratch.take_look_ups();
         tallies
     }
 
-    fn take_facts(&self, number: usize, found: Found, usual: &UsualTerms, desk: &mut Desk, terms: &mut [Tally]) {
-        let rows = &mut desk.facts[number];
-        let start = rows.len();
-        rows.extend_from_slice(&usual.facts[found.practice as usize]);
-        let nodes = &self.evaluator.plan.models[number].terms;
-        let available = self.availability.of(number, found.practice);
+    /// Scores a person on all days.
+    fn score_person(
+        &self,
+        person: u32,
+        events: &[Event],
+        days: &[OneDay],
+        columns: &Columns,
+        desk: &mut Desk,
+        tallies: &mut [Tallies],
+    ) {
+        let anchors_among = self.anchors.map_or(events, |anchors| anchors.of(person));
+        let attributes = columns.of(person);
+        let mut is_begun = false;
+        desk.before.fill(None);
+        for (number, (day, tallies)) in days.iter().zip(tallies).enumerate() {
+            let moment = &day.of.moment;
+            let standing = self.spine.standing(person, moment.as_of);
+            desk.days[number].standings.push(standing);
+            let Standing::Registered { practice, days: registered_days } = standing else {
+                let reason = Reason::of_standing(standing).expect("whoever is not registered has a reason");
+                self.leave_out(reason, number, desk);
+                continue;
+            };
+            let (evaluator, scratch) = (self.evaluator, &mut desk.scratch);
+            let is_last = number + 1 == days.len();
+            match (is_begun, is_last) {
+                (false, true) => evaluator.begin::<false>(events, anchors_among, &attributes, moment, scratch),
+                (false, false) => evaluator.begin::<true>(events, anchors_among, &attributes, moment, scratch),
+                (true, _) => evaluator.move_on(events, anchors_among, &attributes, moment, scratch),
+            }
+            is_begun = true;
+            if !desk.scratch.has_any_moved() && self.repeat(number, practice, day, desk, tallies) {
+                continue;
+            }
+            desk.list(&day.usual);
+            let age_years = self.spine.births[person as usize].map(|birth| birth.age_years_in(day.month));
+            let found = Found { day: number, practice, age_years, registered_days };
+            for (model, terms) in tallies.terms.iter_mut().enumerate() {
+                if self.models[model].is_scored() {
+                    let score = self.score_on(model, found, day, desk, terms);
+                    desk.days[number].models[model].push(score);
+                } else {
+                    self.take_facts(model, found, day, desk, terms);
+                }
+            }
+        }
+    }
+
+    /// Gives a person of whom nothing moved what came of the day before; whether that can be said.
+    fn repeat(&self, number: usize, practice: u32, day: &OneDay, desk: &mut Desk, tallies: &mut Tallies) -> bool {
+        let is_same = |before: &Option<Before>| {
+            before.is_some_and(|before| before.day + 1 == number && before.practice == practice)
+        };
+        let is_as_before = desk.before.iter().all(is_same)
+            && day.as_before.iter().all(|practices| practices[practice as usize])
+            && self.models.iter().all(|model| model.population.registered_days.is_none());
+        if !is_as_before {
+            return false;
+        }
+        for (model, terms) in tallies.terms.iter_mut().enumerate() {
+            let before = desk.before[model].as_mut().expect("there was a day before");
+            before.day = number;
+            let score = before.score;
+            if score.is_none_or(|score| score.is_ok()) {
+                self.tally(model, practice, day, desk, terms);
+            }
+            let (earlier, this) = desk.days.split_at_mut(number);
+            let (then, rows) = (&earlier[number - 1].models[model], &mut this[0].models[model]);
+            match score {
+                Some(score) => rows.push(score),
+                None => rows.facts.extend_from_slice(&then.facts[rows.facts.len()..]),
+            }
+        }
+        true
+    }
+
+    /// Leaves a person without any score or fact of a day.
+    fn leave_out(&self, reason: Reason, day: usize, desk: &mut Desk) {
+        for (model, rows) in self.models.iter().zip(&mut desk.days[day].models) {
+            match model.is_scored() {
+                true => rows.push(Err(reason)),
+                false => rows.facts.extend(std::iter::repeat_n(i32::MIN, model.terms.len())),
+            }
+        }
+    }
+
+    /// What came of a model on the day before, where it is the same on this one.
+    fn same_as_before(&self, model: usize, found: Found, day: &OneDay, desk: &Desk) -> Option<Before> {
+        let before = desk.before[model]?;
+        let is_same = before.day + 1 == found.day
+            && before.practice == found.practice
+            && day.as_before[model][found.practice as usize]
+            && !desk.scratch.has_moved(model)
+            && self.models[model].population.registered_days.is_none();
+        is_same.then_some(before)
+    }
+
+    /// A person's score, its strongest terms and how many terms were observed; or the reason why there is none.
+    fn score_on(
+        &self,
+        model: usize,
+        found: Found,
+        day: &OneDay,
+        desk: &mut Desk,
+        terms: &mut [Tally],
+    ) -> Result<Score, Reason> {
+        let score = match self.same_as_before(model, found, day, desk).and_then(|before| before.score) {
+            Some(score) => {
+                if score.is_ok() {
+                    self.tally(model, found.practice, day, desk, terms);
+                }
+                score
+            }
+            None => self.score_of(model, found, day, desk, terms),
+        };
+        desk.before[model] = Some(Before { day: found.day, practice: found.practice, score: Some(score) });
+        score
+    }
+
+    /// Tallies the terms that may be otherwise than usual.
+    fn tally(&self, model: usize, practice: u32, day: &OneDay, desk: &Desk, terms: &mut [Tally]) {
+        let usual = &day.usual.models[model];
+        let nodes = &self.evaluator.plan.models[model].terms;
+        let available = day.of.availability.of(model, practice);
         for place in ones(&desk.listed[usual.words.clone()]) {
             let value = desk.scratch.values[nodes[place]];
-            let is_usually = usual.is_observed(found.practice, place);
+            let is_usually = usual.is_observed(practice, place);
             terms[place].take(value, i64::from(available.is_observed(place, value)) - i64::from(is_usually));
+        }
+    }
+
+    fn take_facts(&self, model: usize, found: Found, day: &OneDay, desk: &mut Desk, terms: &mut [Tally]) {
+        self.tally(model, found.practice, day, desk, terms);
+        let same = self.same_as_before(model, found, day, desk);
+        desk.before[model] = Some(Before { day: found.day, practice: found.practice, score: None });
+        let usual = &day.usual.models[model];
+        let usual_facts = &usual.facts[found.practice as usize];
+        let (earlier, this) = desk.days.split_at_mut(found.day);
+        let rows = &mut this[0].models[model].facts;
+        let start = rows.len();
+        if same.is_some() {
+            let before = &earlier[found.day - 1].models[model].facts;
+            rows.extend_from_slice(&before[start..]);
+            return;
+        }
+        rows.extend_from_slice(usual_facts);
+        let nodes = &self.evaluator.plan.models[model].terms;
+        let available = day.of.availability.of(model, found.practice);
+        for place in ones(&desk.listed[usual.words.clone()]) {
+            let value = desk.scratch.values[nodes[place]];
             // What was seen stands; where a feed does not cover the person, nothing seen is not published as none.
             let is_unknown = available.is_unavailable(place) && !value.is_true();
             rows[start + place] = in_thousandths(if is_unknown { Micro::MISSING } else { value });
         }
     }
 
-    /// A person's score, its strongest terms and how many terms were observed; or the reason why there is none.
     fn score_of(
         &self,
-        number: usize,
+        model: usize,
         found: Found,
-        usual: &UsualTerms,
+        day: &OneDay,
         desk: &mut Desk,
         terms: &mut [Tally],
     ) -> Result<Score, Reason> {
-        let Desk { scratch, listed, contributions, .. } = desk;
-        if let Some(reason) = self.outside_population(number, found, scratch) {
+        if let Some(reason) = self.outside_population(model, found, &desk.scratch) {
             return Err(reason);
         }
+        let usual = &day.usual.models[model];
         let usually_observed = usual.observed[found.practice as usize].1;
+        let Desk { scratch, listed, contributions, .. } = desk;
         let listed = &listed[usual.words.clone()];
         if listed.iter().all(|bits| *bits == 0) {
             let linear_predictor = usual.linear_predictor;
             return Ok(Score { linear_predictor, reasons: [None; REASONS], observed: usually_observed });
         }
-        let nodes = &self.evaluator.plan.models[number].terms;
+        let nodes = &self.evaluator.plan.models[model].terms;
         let places = || ones(listed);
         let value = |place: usize| scratch.values[nodes[place]];
-        let summed = sum_of(&self.models[number], places(), value, contributions);
+        let summed = sum_of(&self.models[model], places(), value, contributions);
         let score = summed.map_err(|place| Reason::Missing(place as u16)).map(|linear_predictor| {
-            let available = self.availability.of(number, found.practice);
+            let available = day.of.availability.of(model, found.practice);
             let mut observed = i64::from(usually_observed);
             for place in places() {
                 let is_usually = usual.is_observed(found.practice, place);
@@ -498,7 +717,7 @@ impl Everybody<'_> {
     /// What became of each term over everybody who has a score, from those with whom it was looked at.
     fn tally_with_others(
         &self,
-        number: usize,
+        (number, availability): (usize, &Availability),
         standings: &[Standing],
         (usual, tallies): (&UsualTerms, &[Tally]),
         out: &ModelScores,
@@ -517,7 +736,7 @@ impl Everybody<'_> {
         };
         let all = tallies.iter().enumerate().map(|(place, tally)| {
             let observed = people_where(&|practice| usual.is_observed(practice, place));
-            let unavailable = people_where(&|practice| self.availability.is_unavailable(number, practice, place));
+            let unavailable = people_where(&|practice| availability.is_unavailable(number, practice, place));
             tally.with_others(people, usual.values[place], (observed, unavailable))
         });
         all.collect()
@@ -542,33 +761,39 @@ impl Everybody<'_> {
 /// A person who is registered on the as-of day.
 #[derive(Clone, Copy)]
 struct Found {
+    /// The number of the day.
+    day: usize,
     practice: u32,
     age_years: Option<i32>,
     registered_days: i32,
 }
 
 /// What a person's score of one model comes to.
+#[derive(Clone, Copy)]
 struct Score {
     linear_predictor: Nano,
     reasons: [Option<u16>; REASONS],
     observed: u16,
 }
 
-impl Scores {
-    /// The columns of some people, cut into chunks.
-    fn chunks(&mut self, people: Range<u32>) -> Vec<Chunk<'_>> {
-        let (first, range) = (people.start as usize, people.start as usize..people.end as usize);
-        let standings = self.standings[range.clone()].chunks_mut(CHUNK).enumerate();
-        let mut chunks: Vec<Chunk> = standings
-            .map(|(number, standings)| Chunk { first: first + number * CHUNK, standings, models: Vec::new() })
-            .collect();
-        for model in &mut self.models {
+/// The columns of some people on all days, cut into chunks.
+fn chunks(scores: &mut [Scores], people: Range<u32>) -> Vec<Chunk<'_>> {
+    let range = people.start as usize..people.end as usize;
+    let starts = range.clone().step_by(CHUNK);
+    let chunk = |first: usize| Chunk { first, people: (range.end - first).min(CHUNK), days: Vec::new() };
+    let mut chunks: Vec<Chunk> = starts.map(chunk).collect();
+    for scores in scores {
+        let standings = scores.standings[range.clone()].chunks_mut(CHUNK);
+        for (chunk, standings) in chunks.iter_mut().zip(standings) {
+            chunk.days.push(DayChunk { standings, models: Vec::new() });
+        }
+        for model in &mut scores.models {
             let mut linear_predictors = cut(&mut model.linear_predictors, &range);
             let mut reasons = cut(&mut model.reasons, &range);
             let mut observed = cut(&mut model.observed, &range);
             let mut facts: Vec<_> = model.facts.iter_mut().map(|fact| cut(fact, &range)).collect();
-            for chunk in &mut chunks {
-                chunk.models.push(ModelChunk {
+            for day in chunks.iter_mut().map(|chunk| chunk.days.last_mut().expect("it was pushed above")) {
+                day.models.push(ModelChunk {
                     linear_predictors: linear_predictors.next().unwrap_or_default(),
                     reasons: reasons.next().unwrap_or_default(),
                     observed: observed.next().unwrap_or_default(),
@@ -576,8 +801,8 @@ impl Scores {
                 });
             }
         }
-        chunks
     }
+    chunks
 }
 
 /// A stretch of a column in chunks; none of an empty column.
@@ -602,29 +827,40 @@ impl ModelScores {
     }
 }
 
-impl ModelChunk<'_> {
-    fn put(&mut self, place: usize, score: Result<Score, Reason>) {
-        let (linear_predictor, reasons, observed) = match score {
-            Ok(Score { linear_predictor, reasons, observed }) => (Ok(linear_predictor), reasons, observed),
-            Err(reason) => (Err(reason), [None; REASONS], 0),
-        };
-        self.linear_predictors[place] = linear_predictor;
-        self.reasons[place] = reasons;
-        self.observed[place] = observed;
+impl DayChunk<'_> {
+    /// Takes what came of some people, from this place on.
+    fn take(&mut self, start: usize, rows: &mut DayRows) {
+        move_to(&mut self.standings[start..], &mut rows.standings);
+        for (out, rows) in self.models.iter_mut().zip(&mut rows.models) {
+            if !out.linear_predictors.is_empty() {
+                move_to(&mut out.linear_predictors[start..], &mut rows.linear_predictors);
+                move_to(&mut out.reasons[start..], &mut rows.reasons);
+                move_to(&mut out.observed[start..], &mut rows.observed);
+            }
+            out.take_fact_rows(start, &rows.facts);
+            rows.facts.clear();
+        }
     }
+}
 
-    /// Takes the facts of people, one person's after another's, as columns.
-    fn take_fact_rows(&mut self, rows: &[i32]) {
+fn move_to<T: Copy>(column: &mut [T], values: &mut Vec<T>) {
+    column[..values.len()].copy_from_slice(values);
+    values.clear();
+}
+
+impl ModelChunk<'_> {
+    /// Takes the facts of people, one person's after another's, as columns, from this place on.
+    fn take_fact_rows(&mut self, start: usize, rows: &[i32]) {
         // As many people at a time as fill a cache line of a column, so that their rows stay at hand.
-        const AT_ONCE: usize = 16;
+        const OF_A_LINE: usize = 16;
         let terms = self.facts.len();
         if terms == 0 {
             return;
         }
-        for (number, rows) in rows.chunks(AT_ONCE * terms).enumerate() {
+        for (number, rows) in rows.chunks(OF_A_LINE * terms).enumerate() {
             for (place, fact) in self.facts.iter_mut().enumerate() {
                 let values = rows.iter().skip(place).step_by(terms);
-                fact[number * AT_ONCE..].iter_mut().zip(values).for_each(|(fact, value)| *fact = *value);
+                fact[start + number * OF_A_LINE..].iter_mut().zip(values).for_each(|(fact, value)| *fact = *value);
             }
         }
     }

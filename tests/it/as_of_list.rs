@@ -80,31 +80,33 @@ fn each_date_of_a_list_gets_the_bytes_that_it_gets_alone() {
     assert!(compared >= 7, "scores and not scored of each date, and the lists of the first");
 }
 
-/// A date fills the columns that a date before it is done with: nothing of that may be left, of nobody who has since
-/// died, left or grown out of a model's population either.
+/// Several dates in one pass come to what each comes to alone. A date fills the columns that a date before it is done
+/// with: nothing of that may be left, of nobody who has since died, left or grown out of a model's population either.
 #[test]
-fn scores_in_columns_of_another_date_are_those_in_fresh_ones() {
+fn dates_of_one_pass_and_in_columns_of_other_dates_are_those_that_are_scored_alone() {
     let folder = tempfile::tempdir().unwrap();
     let mut request = riskstrat::population::Request::new(1_200, 5, folder.path().join("data"));
     request.rows_per_person = 40;
     riskstrat::population::generate(&request, &|_, _| ()).unwrap();
-    let days = "[\"2014-04-01\", \"2015-03-10\", \"2016-04-01\"]";
+    let days = "[\"2014-04-01\", \"2014-05-01\", \"2014-05-20\", \"2014-06-01\", \"2015-03-10\", \"2015-04-01\", \"2016-04-01\"]";
     let text =
         riskstrat::demo::settings("data", "2016-04-01").replace("as_of = \"2016-04-01\"", &format!("as_of = {days}"));
     let settings = write(&folder.path().join("riskstrat.toml"), text);
     let prepared = prepare(&settings, None).unwrap_or_else(|failure| panic!("{failure}"));
     let loaded = load(&prepared, &mut |_, _| (), &|_| ()).unwrap();
     let days = prepared.settings.as_of.0.clone();
-    let mut at_dates = Dates::new(&prepared, &loaded, &days).unwrap();
-    // There and back: somebody has a score on one day and none on the next, and the other way round.
+    let alone: Vec<_> = days.iter().map(|day| score_at(&prepared, &loaded, *day, &|_| ()).unwrap()).collect();
     let mut lost = 0;
-    for number in [0, 2, 1, 0] {
-        let scored = at_dates.score(number, &|_| ()).unwrap();
-        let fresh = score_at(&prepared, &loaded, days[number], &|_| ()).unwrap();
-        assert!(scored.scores == fresh.scores, "{}", days[number]);
-        let results = scored.scores.models.iter().flat_map(|model| &model.linear_predictors);
-        lost += results.filter(|result| matches!(result, Err(Reason::Died | Reason::NotRegistered))).count();
-        at_dates.take_back(scored);
+    for at_once in [1, 2, 7] {
+        let mut at_dates = Dates::new(&prepared, &loaded, &days, at_once).unwrap();
+        // There and back: somebody has a score on one day and none on the next, and the other way round.
+        for number in [0, 1, 2, 3, 4, 5, 6, 2, 1, 0] {
+            let scored = at_dates.score(number, &|_| ()).unwrap();
+            assert!(scored.scores == alone[number].scores, "{} with {at_once} at once", days[number]);
+            let results = scored.scores.models.iter().flat_map(|model| &model.linear_predictors);
+            lost += results.filter(|result| matches!(result, Err(Reason::Died | Reason::NotRegistered))).count();
+            at_dates.take_back(scored);
+        }
     }
     assert!(lost > 100, "people die and leave: {lost}");
 }

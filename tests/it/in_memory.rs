@@ -94,7 +94,7 @@ fn a_shard_is_scored_from_batches_and_comes_back_as_arrow() {
     let sources = BTreeMap::from([("admissions".to_owned(), vec![admissions(&prepared, &EPISODE, "")])]);
     let loaded = load_batches(&prepared, &[register()], &sources).unwrap();
     assert_eq!(loaded.linked.counts[0].used, 1);
-    let scored = Dates::new(&prepared, &loaded, &prepared.settings.as_of.0).unwrap().score(0, &|_| ()).unwrap();
+    let scored = Dates::new(&prepared, &loaded, &prepared.settings.as_of.0, 1).unwrap().score(0, &|_| ()).unwrap();
     let batch = scores_batch(&prepared, &loaded, &scored).unwrap();
     let people = batch.column_by_name("person").unwrap().as_string::<i32>();
     assert_eq!((people.value(0), people.value(1)), ("1b77aa0e35", "9f02d4a17c"));
