@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::model::{Bands, Model};
 use crate::number::Nano;
-use crate::score::people::Reason;
+use crate::score::predictor::Predictor;
 use crate::score::threshold_band;
 
 /// The rank and band of everybody, in spine order; `None` for those without a score.
@@ -42,9 +42,9 @@ pub struct Steps {
 /// person is in every share that is above nothing.
 /// # Source
 /// Combined Predictive Model: bands are shares of the whole area's ranking, not of each practice's.
-pub fn strata(model: &Model, linear_predictors: &[Result<Nano, Reason>]) -> Strata {
+pub fn strata(model: &Model, linear_predictors: &[Predictor]) -> Strata {
     let mut scored = Vec::with_capacity(linear_predictors.len());
-    scored.extend((0..).zip(linear_predictors).filter(|(_, score)| score.is_ok()).map(|(person, _)| person));
+    scored.extend((0..).zip(linear_predictors).filter(|(_, score)| score.is_scored()).map(|(person, _)| person));
     let ends = match &model.bands {
         Bands::TopShare(shares) => share_ends(shares, scored.len() as u64),
         _ => Vec::new(),
@@ -59,13 +59,13 @@ pub fn strata(model: &Model, linear_predictors: &[Result<Nano, Reason>]) -> Stra
 
 /// Ranks, and the bands that `band` says by how many people stand above and by the score.
 fn placed(
-    linear_predictors: &[Result<Nano, Reason>],
+    linear_predictors: &[Predictor],
     scored: Vec<u32>,
     bands: usize,
     band: impl Fn(u32, Nano) -> Option<usize>,
 ) -> Strata {
     let people = linear_predictors.len();
-    let score = |person: u32| linear_predictors[person as usize].expect("it is one of those who have a score").0;
+    let score = |person: u32| linear_predictors[person as usize].get().expect("it is one of those who have a score").0;
     let steps = Steps::of(&scored, score, people);
     let (ranks, bands, in_bands) = (vec![None; people], vec![None; people], vec![0; bands]);
     let mut strata = Strata { ranks, bands, scored, in_bands, steps };
@@ -198,6 +198,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
+    use crate::score::people::Reason;
 
     #[test]
     fn the_highest_come_first_and_ties_go_by_person_however_far_scores_lie_apart() {
@@ -218,7 +219,8 @@ mod tests {
                 let in_order: Vec<(u32, Nano)> =
                     expected.iter().map(|&person| (person, scores[person as usize].unwrap())).collect();
                 assert_eq!(ranked(&scored, score, people), in_order, "{what}");
-                let strata = placed(&scores, scored.clone(), 0, |_, _| None);
+                let packed: Vec<Predictor> = scores.iter().map(|score| Predictor::new(*score)).collect();
+                let strata = placed(&packed, scored.clone(), 0, |_, _| None);
                 let mut by_rank = strata.scored.clone();
                 by_rank.sort_by_key(|person| strata.ranks[*person as usize]);
                 assert_eq!(by_rank, expected, "{what}");

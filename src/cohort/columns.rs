@@ -386,7 +386,7 @@ impl<'a> Making<'a> {
             ];
         }
         let of = &self.scores.models[number];
-        let lp = move |person: u32| of.linear_predictors[person as usize].map_or(NO_NUMBER, |lp| lp.0);
+        let lp = move |person: u32| of.linear_predictors[person as usize].get().map_or(NO_NUMBER, |lp| lp.0);
         let decimal = Box::new(move |lp| published(Nano(lp)));
         [Source::Decimal(Numbers::Wide(fill(lp)), decimal), Source::Whole(Numbers::Wide(fill(lp)))]
     }

@@ -390,7 +390,7 @@ impl<'a> Evaluator<'a> {
                 let operations = self.operations.of(event.concept, age);
                 let is_known = event.is_known_on(as_of.0);
                 if FOLLOWED {
-                    scratch.aged.push(if is_known { self.aged(event, age, operations) } else { Aged::not_yet(event) });
+                    scratch.aged.push(if is_known { self.aged(event, age) } else { Aged::not_yet(event) });
                 }
                 if !operations.is_empty() && is_known {
                     self.take(event, operations, as_of, scratch);
@@ -447,12 +447,12 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Where an event stands that has an age and does this.
+    /// Where an event stands that has this age.
     #[inline]
-    fn aged(&self, event: &Event, age: usize, operations: &[Operation]) -> Aged {
-        let asks = operations.iter().fold(0, |asks, operation| asks | operation.asks);
+    fn aged(&self, event: &Event, age: usize) -> Aged {
+        let (until, asks) = self.operations.until(event, age);
         Aged {
-            until: self.operations.changes_on(event, age),
+            until,
             age: age as u16,
             is_anew: asks & Operation::ANEW != 0,
             is_restless: asks & Operation::RESTLESS != 0,
@@ -467,7 +467,7 @@ impl<'a> Evaluator<'a> {
         };
         let age = self.operations.age_of(as_of.0 - event.day).expect("it is known, so that it has happened");
         let now = self.operations.of(event.concept, age);
-        scratch.aged[place] = self.aged(event, age, now);
+        scratch.aged[place] = self.aged(event, age);
         // Both are stretches of what the concept ever does, in one order.
         let (mut before, mut now) = (before, now);
         loop {

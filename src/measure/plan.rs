@@ -480,6 +480,15 @@ struct Span {
     end: u32,
 }
 
+/// How long events of a concept and an age do the same.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    /// The next age at which they do something else, or [`NO_CHANGE`].
+    next: u16,
+    /// What the operations ask, those of all together.
+    asks: u8,
+}
+
 /// By measure: the value of each code that it looks up, by the code's place; `None` where its table lacks the code.
 pub type LookedUp = Vec<Vec<Option<Micro>>>;
 
@@ -498,8 +507,8 @@ pub struct Operations {
     pub ages: Vec<i32>,
     /// By concept, then age.
     spans: Vec<Span>,
-    /// The same: the next age at which its events do something else, or [`NO_CHANGE`].
-    changes: Vec<u16>,
+    /// The same: until when its events do that, and what they have to be asked.
+    changes: Vec<Change>,
     operations: Vec<Operation>,
     pub windows: Vec<PlannedWindow>,
     /// By measure: the window that it counts in, and the amounts.
@@ -528,12 +537,14 @@ impl Operations {
         &self.operations
     }
 
-    /// The first as-of day from which an event of a concept, that has this age now, does something else.
+    /// The first as-of day from which an event that has this age now does something else, and what the operations ask
+    /// until then, those of all together.
     #[inline]
-    pub fn changes_on(&self, event: &Event, age: usize) -> i32 {
-        match self.changes[event.concept as usize * self.ages.len() + age] {
-            NO_CHANGE => i32::MAX,
-            next => (event.day + 1).saturating_add(self.ages[usize::from(next)]),
+    pub fn until(&self, event: &Event, age: usize) -> (i32, u8) {
+        let Change { next, asks } = self.changes[event.concept as usize * self.ages.len() + age];
+        match next {
+            NO_CHANGE => (i32::MAX, asks),
+            next => ((event.day + 1).saturating_add(self.ages[usize::from(next)]), asks),
         }
     }
 
@@ -570,10 +581,13 @@ impl Operations {
         }
         let spans = &self.spans[self.spans.len() - self.ages.len()..];
         let first = self.changes.len();
-        self.changes.resize(first + spans.len(), NO_CHANGE);
+        self.changes.extend(spans.iter().map(|span| {
+            let operations = &self.operations[span.first as usize..span.end as usize];
+            Change { next: NO_CHANGE, asks: operations.iter().fold(0, |asks, operation| asks | operation.asks) }
+        }));
         for age in (1..spans.len()).rev() {
             let is_same = spans[age - 1] == spans[age];
-            self.changes[first + age - 1] = if is_same { self.changes[first + age] } else { age as u16 };
+            self.changes[first + age - 1].next = if is_same { self.changes[first + age].next } else { age as u16 };
         }
         self.anchors.push(anchors);
     }

@@ -19,6 +19,7 @@ use super::encode::{Chunk, Dictionary, Encoder, Held, MISSING, Met, Rows};
 use crate::cohort::columns::{Few, Fill, NO_NUMBER, Numbers, Present, Published, PublishedColumn, Source, Values};
 use crate::model::Model;
 use crate::person::Spine;
+use crate::score::NO_TERM;
 use crate::score::people::{REASONS, Reason, Scores};
 use crate::strata::Strata;
 
@@ -236,7 +237,7 @@ fn list_missing(
         for person in some {
             for (number, of) in scores.models.iter().enumerate() {
                 // A model of facts has no scores, and then a person's standing says it.
-                let score = of.linear_predictors.get(person).map(|score| score.err());
+                let score = of.linear_predictors.get(person).map(|score| score.reason());
                 let reason = score.unwrap_or_else(|| Reason::of_standing(scores.standings[person]));
                 if let Some(reason) = reason {
                     let reason = reasons.number(number, reason);
@@ -260,17 +261,17 @@ const PEOPLE_AT_ONCE: usize = 1 << 12;
 /// A person's strongest reasons for a score, from the model's words; `None` where there is no score.
 pub fn reasons_in_words(model: &Model, scores: &Scores, number: usize, person: u32) -> Option<String> {
     let of = &scores.models[number];
-    of.linear_predictors[person as usize].ok()?;
-    Some(words_of_key(model, of.reasons[person as usize]))
+    let is_scored = of.linear_predictors[person as usize].is_scored();
+    is_scored.then(|| words_of_key(model, of.reasons[person as usize]))
 }
 
 /// A number for each key: 16 bits a place, and no model has as many terms.
-fn number_of_key(key: [Option<u16>; REASONS]) -> u64 {
-    key.iter().fold(0, |all, place| all << u16::BITS | u64::from(place.unwrap_or(u16::MAX)))
+fn number_of_key(key: [u16; REASONS]) -> u64 {
+    key.iter().fold(0, |all, place| all << u16::BITS | u64::from(*place))
 }
 
-fn words_of_key(model: &Model, key: [Option<u16>; REASONS]) -> String {
-    let words = key.iter().flatten().map(|&place| {
+fn words_of_key(model: &Model, key: [u16; REASONS]) -> String {
+    let words = key.iter().filter(|place| **place != NO_TERM).map(|&place| {
         let term = &model.terms[usize::from(place)];
         term.reason.as_deref().unwrap_or(&term.label)
     });

@@ -338,7 +338,7 @@ impl PastDay {
     pub fn cast(&self, model: usize) -> Cast {
         let mut cast = Cast::default();
         let scores = self.scored.scores.models[model].linear_predictors.iter().enumerate();
-        for (person, lp) in scores.filter_map(|(person, lp)| Some((person, lp.ok()?))) {
+        for (person, lp) in scores.filter_map(|(person, lp)| Some((person, lp.get().ok()?))) {
             match self.outcomes[person] {
                 Ok(outcome) => {
                     cast.people.push(person as u32);

@@ -208,7 +208,7 @@ impl<'a, 'p> OneList<'a, 'p> {
     ) -> bool {
         let person = self.published.people[row as usize];
         let scores = &self.at.scored.scores;
-        if scores.models[self.number].linear_predictors[person as usize].is_err() {
+        if scores.models[self.number].linear_predictors[person as usize].reason().is_some() {
             return false;
         }
         let attributes = OnSpine { spine: &self.at.loaded.people.spine, person };

@@ -27,10 +27,10 @@ const PER_SCORE: u64 = 48;
 /// A fact, as it is scored and as it is written.
 const PER_FACT: u64 = 8;
 /// The same two while they wait to be written.
-const PER_SCORED: u64 = 32;
+const PER_SCORED: u64 = 16;
 const PER_FACT_SCORED: u64 = 4;
 /// What several dates may take however small the timelines are.
-const ROOM_FOR_DATES: u64 = 256 * MIB;
+const ROOM_FOR_DATES: u64 = 128 * MIB;
 /// An episode, or a row that may have copies, until all of them are read.
 const PER_KEPT_ROW: u64 = 96;
 /// The least that is left for events.

@@ -10,6 +10,7 @@ use crate::cohort::history::{self, BILLION};
 use crate::day::Day;
 use crate::model::{Kind, Model};
 use crate::person::Standing;
+use crate::score::predictor::Predictor;
 use crate::score::published;
 
 /// A person's score of one day in billionths, and how many of its terms were unavailable.
@@ -77,9 +78,9 @@ impl<'a> Past<'a> {
         for number in self.prepared.histories().into_keys() {
             let model = &self.prepared.models[number];
             let of = &scored.scores.models[number].linear_predictors;
-            let score = |(standing, lp): (&Standing, &Result<_, _>)| match (standing, lp) {
+            let score = |(standing, lp): (&Standing, &Predictor)| match (standing, lp.get()) {
                 (Standing::Registered { practice, .. }, Ok(lp)) => {
-                    Some((billionths(model, *lp), scored.availability.unavailable(number, *practice)))
+                    Some((billionths(model, lp), scored.availability.unavailable(number, *practice)))
                 }
                 _ => None,
             };

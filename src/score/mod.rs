@@ -7,6 +7,7 @@
 pub mod fidelity;
 pub mod given;
 pub mod people;
+pub mod predictor;
 
 use crate::model::{Bands, Kind, Model, WhenMissing};
 use crate::number::{Micro, Nano};
@@ -78,15 +79,19 @@ pub fn threshold_band(model: &Model, linear_predictor: Nano) -> Option<usize> {
     }
 }
 
-/// The terms that raise a score the most, the strongest first; ties in the model's order, which is that of the places.
-pub fn top_reasons<const N: usize>(contributions: &[Nano], places: impl Iterator<Item = usize>) -> [Option<u16>; N] {
-    let mut top: [Option<u16>; N] = [None; N];
+/// No term, among the strongest of a score; no model has as many.
+pub const NO_TERM: u16 = u16::MAX;
+
+/// The terms that raise a score the most, the strongest first, then [`NO_TERM`]; ties in the model's order, which is
+/// that of the places.
+pub fn top_reasons<const N: usize>(contributions: &[Nano], places: impl Iterator<Item = usize>) -> [u16; N] {
+    let mut top = [NO_TERM; N];
     for place in places.filter(|place| contributions[*place] > Nano::ZERO) {
         let part = contributions[place];
-        let weaker = |known: &Option<u16>| known.is_none_or(|known| contributions[usize::from(known)] < part);
+        let weaker = |known: &u16| *known == NO_TERM || contributions[usize::from(*known)] < part;
         if let Some(at) = top.iter().position(weaker) {
-            top[at..].rotate_right(1);
-            top[at] = Some(place as u16);
+            top.copy_within(at..N - 1, at + 1);
+            top[at] = place as u16;
         }
     }
     top
@@ -99,7 +104,7 @@ mod tests {
     #[test]
     fn reasons_are_the_largest_contributions_in_order_and_ties_go_by_place() {
         let parts = [3, 0, 5, 5, -9, 4].map(Nano);
-        assert_eq!(top_reasons::<3>(&parts, 0..6), [Some(2), Some(3), Some(5)]);
-        assert_eq!(top_reasons::<3>(&[Nano(-1), Nano(2)], 0..2), [Some(1), None, None]);
+        assert_eq!(top_reasons::<3>(&parts, 0..6), [2, 3, 5]);
+        assert_eq!(top_reasons::<3>(&[Nano(-1), Nano(2)], 0..2), [1, NO_TERM, NO_TERM]);
     }
 }

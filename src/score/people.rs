@@ -9,7 +9,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::fidelity::Availability;
-use super::{sum_of, top_reasons};
+use super::predictor::Predictor;
+use super::{NO_TERM, sum_of, top_reasons};
 use crate::day::{Day, Month};
 use crate::event::Event;
 use crate::measure::Columns;
@@ -44,6 +45,34 @@ impl Reason {
         }
     }
 
+    /// A number for each reason: its kind, then 16 bits for its place.
+    pub fn number(self) -> u32 {
+        let (kind, place) = match self {
+            Reason::Died => (0, 0),
+            Reason::NotYetBorn => (1, 0),
+            Reason::NotRegistered => (2, 0),
+            Reason::Age => (3, 0),
+            Reason::RegisteredDays => (4, 0),
+            Reason::Requirement(place) => (5, place),
+            Reason::Missing(place) => (6, place),
+        };
+        kind << u16::BITS | u32::from(place)
+    }
+
+    /// The reason that [`Reason::number`] gave this number.
+    pub fn of_number(number: u32) -> Reason {
+        let place = number as u16;
+        match number >> u16::BITS {
+            0 => Reason::Died,
+            1 => Reason::NotYetBorn,
+            2 => Reason::NotRegistered,
+            3 => Reason::Age,
+            4 => Reason::RegisteredDays,
+            5 => Reason::Requirement(place),
+            _ => Reason::Missing(place),
+        }
+    }
+
     /// The reason in words, for lists.
     pub fn words(self, model: &Model) -> String {
         match self {
@@ -64,8 +93,9 @@ pub const REASONS: usize = 3;
 /// One model's scores, one entry a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelScores {
-    pub linear_predictors: Vec<Result<Nano, Reason>>,
-    pub reasons: Vec<[Option<u16>; REASONS]>,
+    pub linear_predictors: Vec<Predictor>,
+    /// The places of its strongest terms, then [`super::NO_TERM`].
+    pub reasons: Vec<[u16; REASONS]>,
     /// Facts, by term and then person, in thousandths; `i32::MIN` where missing.
     pub facts: Vec<Vec<i32>>,
     /// How many of its terms were observed, one entry a person; 0 without a score.
@@ -237,8 +267,8 @@ struct DayChunk<'a> {
 
 /// One model's columns in a chunk; those that the model has none of are empty.
 struct ModelChunk<'a> {
-    linear_predictors: &'a mut [Result<Nano, Reason>],
-    reasons: &'a mut [[Option<u16>; REASONS]],
+    linear_predictors: &'a mut [Predictor],
+    reasons: &'a mut [[u16; REASONS]],
     observed: &'a mut [u16],
     facts: Vec<&'a mut [i32]>,
 }
@@ -394,8 +424,8 @@ struct DayRows {
 
 #[derive(Clone, Default)]
 struct ModelRows {
-    linear_predictors: Vec<Result<Nano, Reason>>,
-    reasons: Vec<[Option<u16>; REASONS]>,
+    linear_predictors: Vec<Predictor>,
+    reasons: Vec<[u16; REASONS]>,
     observed: Vec<u16>,
     /// One person's facts after another's.
     facts: Vec<i32>,
@@ -405,9 +435,9 @@ impl ModelRows {
     fn push(&mut self, score: Result<Score, Reason>) {
         let (linear_predictor, reasons, observed) = match score {
             Ok(Score { linear_predictor, reasons, observed }) => (Ok(linear_predictor), reasons, observed),
-            Err(reason) => (Err(reason), [None; REASONS], 0),
+            Err(reason) => (Err(reason), [NO_TERM; REASONS], 0),
         };
-        self.linear_predictors.push(linear_predictor);
+        self.linear_predictors.push(Predictor::new(linear_predictor));
         self.reasons.push(reasons);
         self.observed.push(observed);
     }
@@ -693,7 +723,7 @@ impl<'a> Everybody<'a> {
         let listed = &listed[usual.words.clone()];
         if listed.iter().all(|bits| *bits == 0) {
             let linear_predictor = usual.linear_predictor;
-            return Ok(Score { linear_predictor, reasons: [None; REASONS], observed: usually_observed });
+            return Ok(Score { linear_predictor, reasons: [NO_TERM; REASONS], observed: usually_observed });
         }
         let nodes = &self.evaluator.plan.models[model].terms;
         let places = || ones(listed);
@@ -724,7 +754,7 @@ impl<'a> Everybody<'a> {
     ) -> Vec<TermTally> {
         let mut tallied = vec![0u64; self.spine.practices.len()];
         for (person, standing) in standings.iter().enumerate() {
-            let is_tallied = out.linear_predictors.get(person).is_none_or(Result::is_ok);
+            let is_tallied = out.linear_predictors.get(person).is_none_or(|score| score.is_scored());
             if let (true, Standing::Registered { practice, .. }) = (is_tallied, standing) {
                 tallied[*practice as usize] += 1;
             }
@@ -772,7 +802,7 @@ struct Found {
 #[derive(Clone, Copy)]
 struct Score {
     linear_predictor: Nano,
-    reasons: [Option<u16>; REASONS],
+    reasons: [u16; REASONS],
     observed: u16,
 }
 
@@ -818,8 +848,8 @@ impl ModelScores {
             false => (0, people),
         };
         ModelScores {
-            linear_predictors: vec![Err(Reason::NotRegistered); scored],
-            reasons: vec![[None; REASONS]; scored],
+            linear_predictors: vec![Predictor::new(Err(Reason::NotRegistered)); scored],
+            reasons: vec![[NO_TERM; REASONS]; scored],
             observed: vec![0; scored],
             facts: vec![vec![0; people]; facts],
             terms: Vec::new(),

@@ -104,7 +104,8 @@ fn dates_of_one_pass_and_in_columns_of_other_dates_are_those_that_are_scored_alo
             let scored = at_dates.score(number, &|_| ()).unwrap();
             assert!(scored.scores == alone[number].scores, "{} with {at_once} at once", days[number]);
             let results = scored.scores.models.iter().flat_map(|model| &model.linear_predictors);
-            lost += results.filter(|result| matches!(result, Err(Reason::Died | Reason::NotRegistered))).count();
+            lost +=
+                results.filter(|result| matches!(result.reason(), Some(Reason::Died | Reason::NotRegistered))).count();
             at_dates.take_back(scored);
         }
     }

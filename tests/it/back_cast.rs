@@ -327,7 +327,7 @@ fn a_past_score_is_the_score_that_a_run_of_that_day_publishes() {
         let scores = day.scored.scores.models[0].linear_predictors.iter().enumerate();
         let cast: BTreeMap<String, String> = scores
             .filter_map(|(person, lp)| {
-                Some((past.loaded.people.spine.ids[person].0.to_string(), lp.ok()?.0.to_string()))
+                Some((past.loaded.people.spine.ids[person].0.to_string(), lp.get().ok()?.0.to_string()))
             })
             .collect();
         assert!(!published.is_empty() && published == cast, "{model}");
