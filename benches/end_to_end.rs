@@ -1,10 +1,11 @@
 //! A whole run beside its floor, on a synthetic population: `cargo bench --bench end_to_end`.
 //!
 //! The floor is the time to read and decode the columns that the models need, with all cores, and do nothing with
-//! them: Parquet by the `parquet` crate's own reader, since ours decodes what is asked for and no more. Each is run in turn, several times; the medians and their ratio are printed. Settings by environment:
-//! `RISKSTRAT_BENCH_PEOPLE` (200,000), `RISKSTRAT_BENCH_ROWS` (rows a person, 120), `RISKSTRAT_BENCH_FORMAT`
-//! (`native`, `parquet`, `csv`), `RISKSTRAT_BENCH_RUNS` (5), `RISKSTRAT_BENCH_MODELS` (comma-separated),
-//! `RISKSTRAT_BENCH_MONTHS` (as-of dates, a month apart, 1), `RISKSTRAT_BENCH_MEMORY` (such as `512MiB`),
+//! them: Parquet by the `parquet` crate's own reader, since ours decodes what is asked for and no more. Each is run in
+//! turn, several times; the medians and their ratio are printed. Settings by environment: `RISKSTRAT_BENCH_PEOPLE`
+//! (200,000), `RISKSTRAT_BENCH_ROWS` (rows a person, 120), `RISKSTRAT_BENCH_FORMAT` (`native`, `parquet`, `csv`),
+//! `RISKSTRAT_BENCH_RUNS` (5), `RISKSTRAT_BENCH_MODELS` and `RISKSTRAT_BENCH_COHORTS` (comma-separated; cohorts may be
+//! none), `RISKSTRAT_BENCH_MONTHS` (as-of dates, a month apart, 1), `RISKSTRAT_BENCH_MEMORY` (such as `512MiB`),
 //! `RISKSTRAT_BENCH_DATA` (a folder with rows in another order, as `benches/reorder.py` makes it),
 //! `RAYON_NUM_THREADS`. The population is made once and kept under `target/bench`.
 
@@ -94,10 +95,12 @@ fn population_in(folder: &Path, people: u32, rows: u32, format: &str) -> PathBuf
         let range = format!("as_of = {{ from = \"{first}\", to = \"2016-04-01\", every = \"month\" }}");
         text = text.replace("as_of = \"2016-04-01\"", &range);
     }
-    if let Ok(models) = std::env::var("RISKSTRAT_BENCH_MODELS") {
-        let listed: Vec<String> = models.split(',').map(|id| format!("\"{id}\"")).collect();
-        let line = text.lines().find(|line| line.starts_with("models = ")).expect("a line of models").to_owned();
-        text = text.replace(&line, &format!("models = [{}]", listed.join(", ")));
+    for (variable, key) in [("RISKSTRAT_BENCH_MODELS", "models"), ("RISKSTRAT_BENCH_COHORTS", "cohorts")] {
+        let Ok(ids) = std::env::var(variable) else { continue };
+        let listed: Vec<String> = ids.split(',').filter(|id| !id.is_empty()).map(|id| format!("\"{id}\"")).collect();
+        let start = format!("{key} = ");
+        let line = text.lines().find(|line| line.starts_with(&start)).expect("a line of them").to_owned();
+        text = text.replace(&line, &format!("{start}[{}]", listed.join(", ")));
     }
     // A small population may lack a rare condition; what is measured here is speed.
     let dead = text.lines().find(|line| line.starts_with("expected_dead_terms")).expect("a line of terms").to_owned();
