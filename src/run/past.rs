@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::{Loaded, Prepared, Scored, score_at};
+use super::memory::dates_at_once;
+use super::{Dates, Loaded, Prepared, Scored};
 use crate::cohort::columns::{NO_NUMBER, PublishedColumn};
 use crate::cohort::history::{self, BILLION};
 use crate::day::Day;
@@ -67,9 +68,17 @@ impl<'a> Past<'a> {
         let Some(&oldest) = days.last() else { return Ok(()) };
         self.known.retain(|(day, _), _| *day >= oldest);
         self.insert(scored);
-        for day in self.missing(as_of) {
-            let then = score_at(self.prepared, self.loaded, day, advance)?;
+        let mut missing = self.missing(as_of);
+        missing.sort_unstable();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let at_once = dates_at_once(self.prepared, self.loaded);
+        let mut dates = Dates::new(self.prepared, self.loaded, &missing, at_once)?;
+        for number in 0..missing.len() {
+            let then = dates.score(number, advance)?;
             self.insert(&then);
+            dates.take_back(then);
         }
         Ok(())
     }

@@ -128,6 +128,20 @@ fn random_event(rng: &mut ChaCha8Rng, streams: &Streams, vocabulary: &Vocabulary
     }
 }
 
+/// The same few medicines month after month, some of them known only after those of the months that follow.
+fn repeat_prescriptions(rng: &mut ChaCha8Rng, as_of: Day) -> Vec<SlowEvent> {
+    let codes = ["0212000B0AAABAB", "0601022B0AAAVAV", "0403030D0AAAAAA", "0301011R0AAAPAP"];
+    let prescription = |rng: &mut ChaCha8Rng| SlowEvent {
+        stream: "prescription".to_owned(),
+        fields: BTreeMap::from([("code".to_owned(), vec![codes[rng.random_range(0..codes.len())].to_owned()])]),
+        day: as_of.0 - rng.random_range(0..150),
+        days: 0,
+        amount: Event::NO_AMOUNT,
+        known_after: [0, 0, 0, 35, 70][rng.random_range(0..5)],
+    };
+    (0..rng.random_range(3..20)).map(|_| prescription(rng)).collect()
+}
+
 /// The concepts of slow events, by the classifier that batches go through.
 struct Classifier<'a> {
     plan: &'a Plan,
@@ -185,7 +199,12 @@ fn the_fast_and_the_slow_engine_agree_on_random_people_and_every_shipped_model()
     let mut persons: Vec<Person> = Vec::new();
     for _ in 0..people {
         let many = rng.random_range(0..80);
-        slow_events.push((0..many).map(|_| random_event(&mut rng, &streams, &vocabulary, as_of)).collect());
+        let mut events: Vec<SlowEvent> =
+            (0..many).map(|_| random_event(&mut rng, &streams, &vocabulary, as_of)).collect();
+        if rng.random_bool(0.4) {
+            events.extend(repeat_prescriptions(&mut rng, as_of));
+        }
+        slow_events.push(events);
         persons.push(random_person(&mut rng));
     }
     let mut classifier = Classifier::new(&plan, &library, &streams);
