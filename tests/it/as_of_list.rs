@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use riskstrat::run::{Dates, load, prepare, score_at};
+use riskstrat::run::{Dates, Scored, load, prepare, score_at};
 use riskstrat::score::people::Reason;
 
 use crate::common::{files_under, run_settings, write};
@@ -80,6 +80,13 @@ fn each_date_of_a_list_gets_the_bytes_that_it_gets_alone() {
     assert!(compared >= 7, "scores and not scored of each date, and the lists of the first");
 }
 
+/// Of whoever came within a year and a month: who they are moves with the day alone, and nothing else does.
+const NEWCOMERS: &str = "format = 1\n[model]\nid = \"newcomers\"\nversion = \"1\"\ntitle = \"Newcomers\"\n\
+                         kind = \"points\"\n[source]\ncitation = \"Made for this test.\"\nlocation = \"here\"\n\
+                         derived = []\nassumed = []\n[population]\nregistered_days = { at_most = 395 }\n\
+                         otherwise = \"not_scored\"\n[[term]]\nname = \"female\"\nlabel = \"Female\"\n\
+                         value = { sex = \"female\" }\nwhen_missing = \"zero\"\ncoefficient = 1\n";
+
 /// Several dates in one pass come to what each comes to alone. A date fills the columns that a date before it is done
 /// with: nothing of that may be left, of nobody who has since died, left or grown out of a model's population either.
 #[test]
@@ -89,10 +96,13 @@ fn dates_of_one_pass_and_in_columns_of_other_dates_are_those_that_are_scored_alo
     request.rows_per_person = 40;
     riskstrat::population::generate(&request, &|_, _| ()).unwrap();
     let days = "[\"2014-04-01\", \"2014-05-01\", \"2014-05-20\", \"2014-06-01\", \"2015-03-10\", \"2015-04-01\", \"2016-04-01\"]";
-    let text =
-        riskstrat::demo::settings("data", "2016-04-01").replace("as_of = \"2016-04-01\"", &format!("as_of = {days}"));
+    let text = riskstrat::demo::settings("data", "2016-04-01")
+        .replace("as_of = \"2016-04-01\"", &format!("as_of = {days}"))
+        .replace("models = [", "models = [\"newcomers\", ");
     let settings = write(&folder.path().join("riskstrat.toml"), text);
-    let prepared = prepare(&settings, None).unwrap_or_else(|failure| panic!("{failure}"));
+    write(&folder.path().join("models/scores/newcomers.toml"), NEWCOMERS);
+    let prepared =
+        prepare(&settings, Some(&folder.path().join("models"))).unwrap_or_else(|failure| panic!("{failure}"));
     let loaded = load(&prepared, &mut |_, _| (), &|_| ()).unwrap();
     let days = prepared.settings.as_of.0.clone();
     let alone: Vec<_> = days.iter().map(|day| score_at(&prepared, &loaded, *day, &|_| ()).unwrap()).collect();
@@ -110,4 +120,7 @@ fn dates_of_one_pass_and_in_columns_of_other_dates_are_those_that_are_scored_alo
         }
     }
     assert!(lost > 100, "people die and leave: {lost}");
+    let are_new =
+        |scored: &Scored| scored.scores.models[0].linear_predictors.iter().filter(|lp| lp.is_scored()).count();
+    assert!(alone.iter().all(|scored| are_new(scored) > 10), "people come and stay");
 }
