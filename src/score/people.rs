@@ -669,16 +669,20 @@ impl<'a> Everybody<'a> {
         score
     }
 
-    /// Tallies the terms that may be otherwise than usual.
-    fn tally(&self, model: usize, practice: u32, day: &OneDay, desk: &Desk, terms: &mut [Tally]) {
+    /// Tallies the terms that may be otherwise than usual; how many more of them were observed than usual.
+    fn tally(&self, model: usize, practice: u32, day: &OneDay, desk: &Desk, terms: &mut [Tally]) -> i64 {
+        let mut all_more = 0;
         let usual = &day.usual.models[model];
         let nodes = &self.evaluator.plan.models[model].terms;
         let available = day.of.availability.of(model, practice);
         for place in ones(&desk.listed[usual.words.clone()]) {
             let value = desk.scratch.values[nodes[place]];
             let is_usually = usual.is_observed(practice, place);
-            terms[place].take(value, i64::from(available.is_observed(place, value)) - i64::from(is_usually));
+            let more = i64::from(available.is_observed(place, value)) - i64::from(is_usually);
+            terms[place].take(value, more);
+            all_more += more;
         }
+        all_more
     }
 
     fn take_facts(&self, model: usize, found: Found, day: &OneDay, desk: &mut Desk, terms: &mut [Tally]) {
@@ -729,19 +733,11 @@ impl<'a> Everybody<'a> {
         let places = || ones(listed);
         let value = |place: usize| scratch.values[nodes[place]];
         let summed = sum_of(&self.models[model], places(), value, contributions);
-        let score = summed.map_err(|place| Reason::Missing(place as u16)).map(|linear_predictor| {
-            let available = day.of.availability.of(model, found.practice);
-            let mut observed = i64::from(usually_observed);
-            for place in places() {
-                let is_usually = usual.is_observed(found.practice, place);
-                let more = i64::from(available.is_observed(place, value(place))) - i64::from(is_usually);
-                terms[place].take(value(place), more);
-                observed += more;
-            }
-            Score { linear_predictor, reasons: top_reasons(contributions, places()), observed: observed as u16 }
-        });
+        let reasons = top_reasons(contributions, places());
         places().for_each(|place| contributions[place] = Nano::ZERO);
-        score
+        let linear_predictor = summed.map_err(|place| Reason::Missing(place as u16))?;
+        let observed = i64::from(usually_observed) + self.tally(model, found.practice, day, desk, terms);
+        Ok(Score { linear_predictor, reasons, observed: observed as u16 })
     }
 
     /// What became of each term over everybody who has a score, from those with whom it was looked at.
